@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, func, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, func, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.models.credential import Credential
@@ -13,7 +13,8 @@ from app.models.model import Model, SmallId
 class Instance(Model):
     """One database server that we look after.
 
-    Removing an instance sets ``removed_at``: its ledger stays readable and its name is free again.
+    Removing an instance sets ``removed_at`` and lets go of its credential: its ledger stays readable,
+    its name is free again, and the password can be removed.
     """
 
     __tablename__ = "instances"
@@ -23,6 +24,9 @@ class Instance(Model):
         ),
         Index("ix_instances_tags", "tags", postgresql_using="gin"),
         Index("ix_instances_credential_id", "credential_id"),
+        CheckConstraint(
+            "removed_at IS NOT NULL OR credential_id IS NOT NULL", name="credential_unless_removed"
+        ),
     )
 
     id: Mapped[SmallId]
@@ -37,7 +41,7 @@ class Instance(Model):
     tls_ca: Mapped[str | None]
     """PEM of the authority to trust; the system's authorities if NULL."""
     tags: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
-    credential_id: Mapped[int] = mapped_column(ForeignKey("credentials.id"))
+    credential_id: Mapped[int | None] = mapped_column(ForeignKey("credentials.id"))
     enabled: Mapped[bool] = mapped_column(server_default=text("true"))
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -47,4 +51,4 @@ class Instance(Model):
     rights: Mapped[dict[str, Any] | None]
     """What our own account could see at the last read: right -> true or false."""
 
-    credential: Mapped[Credential] = relationship(lazy="joined", innerjoin=True)
+    credential: Mapped[Credential | None] = relationship(lazy="joined")
