@@ -23,12 +23,11 @@ class JobSetting(Model):
     name: Mapped[str]
     code_cron: Mapped[str]
     """The code's schedule, five fields (six with leading seconds), weekdays by name."""
-    known_since: Mapped[datetime] = mapped_column(server_default=func.now())
-    """A fire due before this moment was nobody's duty: it is never caught up."""
     cron: Mapped[str | None]
     """Five fields, in the configured zone; NULL is the code's own schedule."""
     paused: Mapped[bool] = mapped_column(server_default=text("false"))
     effective_since: Mapped[datetime] = mapped_column(server_default=func.now())
-    """Since when the schedule in effect is as it is: a fire due before is not caught up either."""
+    """Since when the job is known, resumed, or has its present schedule: a fire due before this
+    moment was nobody's duty and is never caught up."""
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_by: Mapped[str | None]
