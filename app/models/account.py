@@ -11,8 +11,8 @@ from app.models.model import BigId, Model
 class Account(Model):
     """One identity on one instance, from first sight until it is gone.
 
-    ``engine_key`` is what the engine itself knows it by (PostgreSQL: the oid, so that a rename keeps
-    history and drop + create makes a new row; MySQL and MariaDB: ``'user'@'host'``).
+    ``engine_key`` is what the engine itself knows it by (PostgreSQL: the oid, so that a rename
+    keeps history and drop + create makes a new row; MySQL and MariaDB: ``'user'@'host'``).
     NULL in a fact column means "we could not see it", never "no".
     """
 

@@ -10,7 +10,7 @@ from app.models.model import Model
 
 
 class AccountChange(Model):
-    """One thing that changed on one instance, as a diff. Partitioned by month of ``occurred_at``."""
+    """One thing that changed on one instance. Partitioned by month of ``occurred_at``."""
 
     __tablename__ = "account_changes"
     __table_args__ = (
@@ -38,4 +38,4 @@ class AccountChange(Model):
     raised: Mapped[bool]
     """Whether somebody may do something afterwards that he could not before."""
     diff: Mapped[dict[str, Any]]
-    """{"added": [fact …], "removed": [fact …], "attributes": {name: [before, after]}}; absent = none."""
+    """As ``app.services.accounts_sync.differences`` describes it."""

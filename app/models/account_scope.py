@@ -11,8 +11,8 @@ from app.models.model import Model, SmallId
 class AccountScope(Model):
     """How far the ledger of accounts is to be trusted for one scope, now.
 
-    ``full_digest`` is the digest of everything that the last full read returned: an equal one proves
-    that nothing changed, without looking at a single account.
+    ``full_digest`` is the digest of everything that the last full read returned: an equal one
+    proves that nothing changed, without looking at a single account.
     """
 
     __tablename__ = "account_scopes"

@@ -12,8 +12,9 @@ from app.models.model import BigId, Model
 class Entitlement(Model):
     """What one account held in one scope during ``[valid_from, valid_to)``.
 
-    The scope is the server (``database_id`` NULL) or one database. ``facts`` is lossless: the engine's
-    GRANT statements can be rebuilt from it. Its shape is that of ``app.repositories.remote.facts``.
+    The scope is the server (``database_id`` NULL) or one database. ``facts`` is lossless: the
+    engine's GRANT statements can be rebuilt from it. Its shape is that of
+    ``app.repositories.remote.facts``.
     """
 
     __tablename__ = "entitlements"

@@ -10,7 +10,7 @@ from app.models.model import Model, SmallId
 
 
 class HeldRemoval(Model):
-    """Accounts that vanished all at once: kept in the ledger until a person confirms the removal."""
+    """Accounts that vanished all at once: kept until a person confirms the removal."""
 
     __tablename__ = "held_removals"
     __table_args__ = (

@@ -13,8 +13,8 @@ from app.models.model import Model, SmallId
 class Instance(Model):
     """One database server that we look after.
 
-    Removing an instance sets ``removed_at`` and lets go of its credential: its ledger stays readable,
-    its name is free again, and the password can be removed.
+    Removing an instance sets ``removed_at`` and lets go of its credential: its ledger stays
+    readable, its name is free again, and the password can be removed.
     """
 
     __tablename__ = "instances"

@@ -40,4 +40,5 @@ class TaskRunItem(Model):
     coverage: Mapped[dict[str, Any] | None]
     """{"full": n, "partial": n, "denied": n, "skipped": n, "failed": n} scopes."""
     receipt: Mapped[dict[str, Any] | None]
-    """{"queries": n, "rows": n, "bytes": n, "ms": n} asked of the target, plus what the task counts."""
+    """{"queries": n, "rows": n, "bytes": n, "ms": n} asked of the target, plus what the task
+    counts."""

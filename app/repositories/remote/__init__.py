@@ -4,7 +4,8 @@ Each engine's package offers
 
 ``connect(target, receipt)``               a context manager: one read-only session on the server
 ``read_server(session)``                   ServerContent
-``read_database(target, database, receipt, version)``  ScopeContent; opens and closes its own session
+``read_database(target, database, receipt, version)``  ScopeContent; opens and closes its own
+session
 ``grant_statements(snapshot)``             the engine's own SQL that would make the facts true again
 
 and raises nothing but ReadError. Nothing outside this package knows which engine it talks to.
@@ -47,8 +48,8 @@ class EngineReader(Protocol):
     ) -> dict[str | None, list[str]]:
         """Return the statements that make these facts true on a server that has the same objects.
 
-        The result maps a database's name (None: any database, for the server's own) to statements in the
-        order in which to run them; None comes first.
+        The result maps a database's name (None: any database, for the server's own) to statements
+        in the order in which to run them; None comes first.
         """
 
 

@@ -5,22 +5,28 @@ A reader gives facts, or raises ReadError. An empty answer means that there are 
 The facts of one account in one scope are one dict. Only these keys, an empty one left out, every
 list sorted, every leaf a str, int, bool or None:
 
-``attributes``    {name: scalar}; server scope only; holds "name" itself, so that any instant can be shown
-``memberships``   [{"role": key, "by": key, "admin": bool, "inherit": bool, "set": bool, "default": bool}]
+``attributes``    {name: scalar}; server scope only; holds "name" itself, so that any instant can
+be shown
+``memberships``   [{"role": key, "by": key, "admin": bool, "inherit": bool, "set": bool, "default":
+bool}]
                   roles granted to the account; a flag that the engine does not have is left out
-``grants``        [{"on": kind, "name": [part …], "by": key, "privileges": [word …], "grantable": [word …]}]
-                  one per object and grantor; a word stands in ``grantable`` if it was given WITH GRANT
-                  OPTION, else in ``privileges``, never in both; an empty one of the two is left out;
-                  "by" is left out where the engine does not record the grantor
-``owns``          [{"on": kind, "name": [part …]}], plus "reduced": true if the owner's own privileges
+``grants``        [{"on": kind, "name": [part …], "by": key, "privileges": [word …], "grantable":
+[word …]}]
+                  one per object and grantor; a word stands in ``grantable`` if it was given WITH
+                  GRANT OPTION, else in ``privileges``, never in both; an empty one of the two is
+                  left out; "by" is left out where the engine does not record the grantor
+``owns``          [{"on": kind, "name": [part …]}], plus "reduced": true if the owner's own
+privileges
                   were taken away in part: then what is left of them stands in ``grants``
-``default_grants`` [{"schema": name or None, "on": kind, "to": key, "privileges": …, "grantable": …}]
+``default_grants`` [{"schema": name or None, "on": kind, "to": key, "privileges": …, "grantable":
+…}]
                   what objects that this account creates later will grant (ALTER DEFAULT PRIVILEGES)
 ``revokes``       [{"on": "database", "name": [part …], "privileges": [word …]}]
                   exceptions to a wider grant (MySQL partial revokes)
 
-A key of an account is what the engine itself knows it by: PostgreSQL the oid ("0" is PUBLIC), MySQL and
-MariaDB ``'user'@'host'``. Names of objects are names, not ids: a fact must be readable years later.
+A key of an account is what the engine itself knows it by: PostgreSQL the oid ("0" is PUBLIC),
+MySQL and MariaDB ``'user'@'host'``. Names of objects are names, not ids: a fact must be readable
+years later.
 """
 
 from __future__ import annotations
@@ -50,6 +56,9 @@ class ReadError(Exception):
         """For people; holds no secret."""
         self.remedy = remedy
         """What to do about it: a sentence, or SQL to paste."""
+        self.receipt: dict[str, Any] | None = None
+        """What the failed attempt cost, where somebody counted."""
+        self.coverage: dict[str, int] | None = None
 
     @property
     def transient(self) -> bool:
@@ -107,7 +116,8 @@ class AccountFact:
     expires_at: str | None
     """ISO 8601 in UTC, or "never"."""
     privileged_because: tuple[str, ...] = ()
-    """Why it counts as privileged, for example "SUPERUSER" or "member of pg_execute_server_program"."""
+    """Why it counts as privileged, for example "SUPERUSER" or "member of
+    pg_execute_server_program"."""
 
 
 @dataclass(frozen=True)
@@ -126,22 +136,26 @@ class DatabaseFact:
 class ScopeContent:
     """Everything that one scope answered.
 
-    ``digest`` covers every byte of the answer, the version of the server and of the reader: equal digests
-    mean equal facts, so that nobody has to call ``facts``.
+    ``digest`` covers every byte of the answer, the version of the server and of the reader: equal
+    digests mean equal facts, so that nobody has to call ``facts``.
     """
 
     digest: bytes
     facts: Callable[[], FactsByKey]
     """Build the facts, only for accounts that hold something here."""
+    size: int = 0
+    """Bytes of the raw answer that ``facts`` holds on to."""
     missing: tuple[ReadError, ...] = ()
-    """Parts that could not be read. Not empty: the scope is only PARTIAL and nothing in it may be closed."""
+    """Parts that could not be read. Not empty: the scope is only PARTIAL and nothing in it may
+    be closed."""
 
 
 @dataclass(frozen=True)
 class ServerContent(ScopeContent):
     """The server scope, which also knows who and what exists.
 
-    The list of accounts itself is always whole: a reader that cannot read all of it raises ReadError.
+    The list of accounts itself is always whole: a reader that cannot read all of it raises
+    ReadError.
     """
 
     accounts: Callable[[], list[AccountFact]] = list
@@ -159,11 +173,6 @@ def digest_of(*parts: bytes) -> bytes:
         digest.update(len(part).to_bytes(8, "big"))
         digest.update(part)
     return digest.digest()
-
-
-def facts_digest(facts: Facts) -> bytes:
-    """Return the 16-byte digest of one account's facts in one scope."""
-    return hashlib.blake2b(facts_json(facts), digest_size=16).digest()
 
 
 def facts_json(facts: Facts) -> bytes:

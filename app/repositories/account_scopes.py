@@ -1,0 +1,114 @@
+"""How far the ledger of accounts may be trusted, scope by scope, and what each run saw."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from psycopg import Connection
+
+
+class ScopeState(NamedTuple):
+    """What is known of one scope from earlier reads."""
+
+    full_at: datetime | None
+    full_digest: bytes | None
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What one read saw of one scope."""
+
+    database_id: int | None
+    scope: str
+    status: str
+    reason: str | None
+    remedy: str | None
+    changed: int
+    duration_ms: int
+    digest: bytes | None
+    """Of the whole answer, if it was full and everything in it found its place."""
+
+
+def states(connection: Connection[Any], instance_id: int) -> dict[int | None, ScopeState]:
+    """Return the state of every scope of the instance by database id; None is the server."""
+    rows = connection.execute(
+        "SELECT database_id, full_at, full_digest FROM account_scopes WHERE instance_id = %s",
+        (instance_id,),
+    )
+    return {row[0]: ScopeState(row[1], row[2]) for row in rows}
+
+
+def record(
+    connection: Connection[Any],
+    run_item_id: int,
+    instance_id: int,
+    observed_at: datetime,
+    observations: Sequence[Observation],
+) -> None:
+    """Write what was seen of these scopes: one row of history each, and their present state."""
+    if not observations:
+        return
+    columns = _columns(
+        (o.database_id, o.scope, o.status, o.reason, o.remedy, o.changed, o.duration_ms, o.digest)
+        for o in observations
+    )
+    parameters = dict(
+        zip(
+            (
+                "database_ids",
+                "scopes",
+                "statuses",
+                "reasons",
+                "remedies",
+                "changed",
+                "durations",
+                "digests",
+            ),
+            columns,
+            strict=True,
+        ),
+        item=run_item_id,
+        instance=instance_id,
+        at=observed_at,
+    )
+    connection.execute(
+        "INSERT INTO scope_observations (run_item_id, instance_id, observed_at, database_id, scope,"
+        " status, reason, remedy, changed, duration_ms)"
+        " SELECT %(item)s, %(instance)s, %(at)s, * FROM unnest(%(database_ids)s::integer[],"
+        " %(scopes)s::text[], %(statuses)s::text[], %(reasons)s::text[], %(remedies)s::text[],"
+        " %(changed)s::integer[], %(durations)s::integer[])",
+        parameters,
+    )
+    connection.execute(
+        "INSERT INTO account_scopes AS s (instance_id, database_id, status, reason, observed_at,"
+        " full_at, full_digest)"
+        " SELECT %(instance)s, database_id, status, reason, %(at)s,"
+        "  CASE WHEN status = 'full' THEN %(at)s::timestamptz END, digest"
+        " FROM unnest(%(database_ids)s::integer[], %(statuses)s::text[], %(reasons)s::text[],"
+        "  %(digests)s::bytea[]) AS n(database_id, status, reason, digest)"
+        " ON CONFLICT (instance_id, database_id) DO UPDATE SET status = excluded.status,"
+        "  reason = excluded.reason, observed_at = excluded.observed_at,"
+        "  full_at = coalesce(excluded.full_at, s.full_at),"
+        "  full_digest = CASE WHEN excluded.status = 'full' THEN excluded.full_digest"
+        "   ELSE s.full_digest END",
+        parameters,
+    )
+
+
+def mark_unreached(
+    connection: Connection[Any], instance_id: int, observed_at: datetime, reason: str
+) -> None:
+    """Say of every database of the instance that it was not reached this time."""
+    connection.execute(
+        "UPDATE account_scopes AS s SET status = 'failed', reason = %s, observed_at = %s"
+        " FROM databases AS d WHERE s.instance_id = %s AND d.id = s.database_id"
+        " AND d.closed_at IS NULL AND s.status <> 'skipped'",
+        (reason, observed_at, instance_id),
+    )
+
+
+def _columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]

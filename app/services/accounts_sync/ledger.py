@@ -1,0 +1,522 @@
+"""Write what a read saw into the ledger, so that only what was fully seen can end anything.
+
+One instance is written in several short transactions: the server scope first, then its databases a
+few at a time. Each is complete in itself (facts, changes, observation and digest together), so a
+crash between two of them loses nothing and the next attempt finds equal digests and writes nothing
+twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from psycopg import Connection
+
+from app.constants.accounts import AccountKind, ChangeKind
+from app.constants.reading import ScopeStatus
+from app.repositories import account_changes, account_scopes, accounts, databases, entitlements
+from app.repositories.account_changes import Change
+from app.repositories.account_scopes import Observation, ScopeState
+from app.repositories.accounts import KnownAccount
+from app.repositories.databases import KnownDatabase
+from app.repositories.entitlements import Incoming
+from app.repositories.remote.facts import (
+    AccountFact,
+    FactsByKey,
+    ReadError,
+    ServerContent,
+    digest_of,
+    facts_json,
+)
+from app.services.accounts_sync.differences import (
+    difference,
+    raises_privilege,
+    without_new_words,
+    words_of,
+)
+from app.services.accounts_sync.reading import ScopeReading
+
+SERVER = 0
+"""The server's number among the scopes of an instance."""
+
+
+@dataclass
+class Written:
+    """What was written for one instance, added up over its transactions."""
+
+    accounts: int = 0
+    accounts_created: int = 0
+    accounts_removed: int = 0
+    accounts_held: int = 0
+    entitlements_changed: int = 0
+    changes: int = 0
+
+
+@dataclass
+class InstanceLedger:
+    """The ledger of one instance during one sync."""
+
+    instance_id: int
+    run_item_id: int
+    mass_removal_percent: int
+    mass_removal_minimum: int
+    written: Written = field(default_factory=Written)
+    databases: dict[str, KnownDatabase] = field(default_factory=dict)
+    _states: dict[int | None, ScopeState] = field(default_factory=dict)
+    _accounts: dict[str, KnownAccount] | None = None
+    _missing: frozenset[int] = frozenset()
+    _upgraded: bool = False
+    _new_words: set[str] = field(default_factory=set)
+    """Privileges that the engine's upgrade brought to somebody: told once, not once an account."""
+
+    def write_server(
+        self,
+        connection: Connection[Any],
+        moment: datetime,
+        reading: ScopeReading,
+        *,
+        old_version: str | None,
+        old_rights: dict[str, Any] | None,
+    ) -> None:
+        """Write the server scope: accounts and what they hold, databases, our own rights.
+
+        1. Equal digest: nothing has changed, touch nothing but the observation.
+        2. Accounts: add new ones, update changed ones, hold or conclude removals.
+        3. Databases: add, rename; close those that a full read no longer lists.
+        4. Entitlements of the server scope, if it was seen fully.
+        """
+        content = reading.content
+        assert isinstance(content, ServerContent)  # noqa: S101 - read_server returns nothing else
+        self._states = account_scopes.states(connection, self.instance_id)
+        state = self._states.get(None, ScopeState(None, None))
+        full = reading.status is ScopeStatus.FULL
+        changes: list[Change] = []
+        digest: bytes | None = content.digest
+        changed = 0
+        self._upgraded = old_version is not None and old_version != content.version
+        if full and state.full_digest == content.digest:
+            self.databases = databases.open_databases(connection, self.instance_id)
+            self._missing = frozenset(
+                account_changes.held_account_ids(connection, self.instance_id)
+            )
+        else:
+            facts = content.facts() if full else {}
+            new_keys = self._write_accounts(connection, moment, content.accounts(), facts, changes)
+            self._write_databases(connection, moment, content, full, changes)
+            if full:
+                changed, placed = self._write_entitlements(
+                    connection,
+                    moment,
+                    {SERVER: facts},
+                    baselines=set() if state.full_at else {SERVER},
+                    quiet_keys=new_keys,
+                    changes=changes,
+                )
+                digest = content.digest if placed else None
+        self.written.accounts_held = len(self._missing)
+        changes += self._rights_changes(content, old_rights)
+        if self._upgraded:
+            diff = {"attributes": {"version": [old_version, content.version]}}
+            new = [{"fact": "privilege", "privilege": word} for word in sorted(self._new_words)]
+            changes.append(
+                Change(ChangeKind.ENGINE_UPGRADED, False, diff | ({"added": new} if new else {}))
+            )
+        self._record_changes(connection, moment, changes)
+        account_scopes.record(
+            connection,
+            self.run_item_id,
+            self.instance_id,
+            moment,
+            [_observation(reading, None, changed, digest if full else None)],
+        )
+
+    def write_databases(
+        self, connection: Connection[Any], moment: datetime, readings: Sequence[ScopeReading]
+    ) -> None:
+        """Write a few database scopes; only fully seen ones touch entitlements."""
+        changed_facts: dict[int, FactsByKey] = {}
+        digests: dict[int, bytes | None] = {}
+        baselines: set[int] = set()
+        names: dict[int, str] = {}
+        for reading in readings:
+            database = self._database_of(reading)
+            state = self._states.get(database.id, ScopeState(None, None))
+            content = reading.content
+            if reading.status is not ScopeStatus.FULL or content is None:
+                continue
+            digests[database.id] = content.digest
+            if state.full_digest == content.digest:
+                continue
+            changed_facts[database.id] = content.facts()
+            names[database.id] = database.name
+            if state.full_at is None:
+                baselines.add(database.id)
+        changed_by_scope: dict[int, int] = {}
+        changes: list[Change] = []
+        for scope, facts in changed_facts.items():
+            changed_by_scope[scope], placed = self._write_entitlements(
+                connection,
+                moment,
+                {scope: facts},
+                baselines=baselines & {scope},
+                quiet_keys=frozenset(),
+                changes=changes,
+                database_name=names[scope],
+            )
+            if not placed:
+                digests[scope] = None
+        self._record_changes(connection, moment, changes)
+        account_scopes.record(
+            connection,
+            self.run_item_id,
+            self.instance_id,
+            moment,
+            [
+                _observation(
+                    reading,
+                    self._database_of(reading).id,
+                    changed_by_scope.get(self._database_of(reading).id, 0),
+                    digests.get(self._database_of(reading).id),
+                )
+                for reading in readings
+            ],
+        )
+
+    def write_unreadable(
+        self,
+        connection: Connection[Any],
+        moment: datetime,
+        error: ReadError,
+        duration_ms: int,
+        old_rights: dict[str, Any] | None,
+    ) -> dict[str, Any] | None:
+        """Record that the server scope could not be read; everything known stays as it is.
+
+        Returns:
+            The rights to remember from now on, if the refusal means that ours have shrunk.
+
+        """
+        account_scopes.record(
+            connection,
+            self.run_item_id,
+            self.instance_id,
+            moment,
+            [
+                Observation(
+                    None, "server", error.status, error.message, error.remedy, 0, duration_ms, None
+                )
+            ],
+        )
+        account_scopes.mark_unreached(
+            connection, self.instance_id, moment, f"the server could not be read: {error.message}"
+        )
+        if error.status is not ScopeStatus.DENIED or not old_rights:
+            return None
+        if old_rights.get("accounts") is False:
+            return None
+        diff = {"removed": [{"fact": "right", "right": "accounts", "reason": error.message}]}
+        self._record_changes(connection, moment, [Change(ChangeKind.RIGHTS_LOST, False, diff)])
+        return {**old_rights, "accounts": False}
+
+    # -- accounts ---------------------------------------------------------------------------------
+
+    def _write_accounts(
+        self,
+        connection: Connection[Any],
+        moment: datetime,
+        read: list[AccountFact],
+        facts: FactsByKey,
+        changes: list[Change],
+    ) -> frozenset[str]:
+        known = accounts.open_accounts(connection, self.instance_id)
+        baseline = not known
+        read_keys = {fact.key for fact in read}
+        new = [fact for fact in read if fact.key not in known]
+        altered = [
+            (known[f.key].id, f) for f in read if f.key in known and known[f.key].differs_from(f)
+        ]
+        missing = [account for key, account in known.items() if key not in read_keys]
+        names = {account.key: account.name for account in known.values()}
+        names.update({fact.key: fact.name for fact in read})
+        added = accounts.add(connection, self.instance_id, new, moment)
+        accounts.update(connection, altered)
+        changes += [
+            Change(
+                ChangeKind.ACCOUNT_RENAMED,
+                False,
+                {"attributes": {"name": [known[fact.key].name, fact.name]}},
+                account_id,
+                fact.name,
+            )
+            for account_id, fact in altered
+            if known[fact.key].name != fact.name
+        ]
+        if not baseline:
+            for fact in new:
+                if self._upgraded and fact.kind is AccountKind.SYSTEM:
+                    continue
+                diff = difference(None, facts.get(fact.key), lambda key: names.get(key, key))
+                changes.append(
+                    Change(
+                        ChangeKind.ACCOUNT_CREATED,
+                        bool(fact.privileged_because) or raises_privilege(diff),
+                        diff,
+                        added[fact.key].id,
+                        fact.name,
+                    )
+                )
+        self._accounts = {**known, **added}
+        self._conclude_missing(connection, moment, missing, len(known), changes)
+        self.written.accounts = len(read)
+        self.written.accounts_created = 0 if baseline else len(new)
+        return frozenset(fact.key for fact in new)
+
+    def _conclude_missing(
+        self,
+        connection: Connection[Any],
+        moment: datetime,
+        missing: list[KnownAccount],
+        before: int,
+        changes: list[Change],
+    ) -> None:
+        many = len(missing) >= self.mass_removal_minimum
+        if many and len(missing) * 100 > self.mass_removal_percent * before:
+            held_before = set(account_changes.held_account_ids(connection, self.instance_id))
+            self._missing = frozenset(account.id for account in missing)
+            account_changes.hold(
+                connection, self.instance_id, moment, sorted(self._missing), before
+            )
+            if not self._missing <= held_before:
+                names = sorted(account.name for account in missing)
+                changes.append(
+                    Change(
+                        ChangeKind.REMOVAL_HELD,
+                        False,
+                        {"removed": [{"fact": "account", "name": name} for name in names]},
+                    )
+                )
+            return
+        account_changes.settle(connection, self.instance_id, "returned", moment, None)
+        self._missing = frozenset()
+        if missing:
+            changes += end_accounts(
+                connection, [(a.id, a.name) for a in missing], moment, self._name_of
+            )
+            self.written.accounts_removed = len(missing)
+            gone = {account.id for account in missing}
+            self._accounts = {
+                key: a for key, a in self._known(connection).items() if a.id not in gone
+            }
+
+    # -- databases --------------------------------------------------------------------------------
+
+    def _write_databases(
+        self,
+        connection: Connection[Any],
+        moment: datetime,
+        content: ServerContent,
+        full: bool,
+        changes: list[Change],
+    ) -> None:
+        before = databases.open_databases(connection, self.instance_id)
+        listed = {database.key for database in content.databases}
+        if full:
+            for key in before.keys() - listed:
+                gone = before[key]
+                holders = entitlements.close_of_database(
+                    connection, self.instance_id, gone.id, moment
+                )
+                changes.append(
+                    Change(
+                        ChangeKind.DATABASE_DROPPED,
+                        False,
+                        {"removed": [{"fact": "database", "name": gone.name, "holders": holders}]},
+                        database_id=gone.id,
+                        database_name=gone.name,
+                    )
+                )
+            databases.close(connection, [before[key].id for key in before.keys() - listed], moment)
+        self.databases = databases.upsert(connection, self.instance_id, content.databases, moment)
+
+    def _database_of(self, reading: ScopeReading) -> KnownDatabase:
+        assert reading.database is not None  # noqa: S101 - only the server's reading has none
+        return self.databases[reading.database.key]
+
+    # -- entitlements -----------------------------------------------------------------------------
+
+    def _write_entitlements(
+        self,
+        connection: Connection[Any],
+        moment: datetime,
+        scopes: dict[int, FactsByKey],
+        *,
+        baselines: set[int],
+        quiet_keys: frozenset[str],
+        changes: list[Change],
+        database_name: str | None = None,
+    ) -> tuple[int, bool]:
+        """Make the open entitlements of these scopes what was read.
+
+        Returns:
+            How many accounts' entitlements changed, and whether every fact found its account: one
+            for a role that was created after the list of accounts was read has to wait for the
+            next sync.
+
+        """
+        known = self._known(connection)
+        placed = True
+        incoming: list[Incoming] = []
+        for scope, by_key in scopes.items():
+            for key, facts in by_key.items():
+                account = known.get(key)
+                if account is None:
+                    placed = False
+                    continue
+                document = facts_json(facts)
+                incoming.append(Incoming(account.id, scope, digest_of(document), document))
+        if baselines == set(scopes):
+            # never seen fully, so nothing is open: the first sight is a baseline, not a change
+            entitlements.open_new(connection, self.instance_id, moment, incoming)
+            return len(incoming), placed
+        differing = entitlements.those_that_differ(
+            connection, self.instance_id, list(scopes), incoming
+        )
+        by_id = {account.id: account for account in known.values()}
+        ended = [
+            row
+            for row in differing
+            if row.entitlement_id is not None
+            and (row.holds_something_now or row.account_id not in self._missing)
+        ]
+        entitlements.close(connection, [row.entitlement_id for row in ended], moment)
+        wanted = {(r.account_id, r.scope) for r in differing if r.holds_something_now}
+        entitlements.open_new(
+            connection,
+            self.instance_id,
+            moment,
+            (row for row in incoming if (row.account_id, row.database_id) in wanted),
+        )
+        known_words: set[str] = set()
+        if self._upgraded:
+            known_words = {w for r in differing if r.facts_before for w in words_of(r.facts_before)}
+        count = 0
+        for row in differing:
+            account = by_id.get(row.account_id)
+            if account is None or (not row.holds_something_now and row.account_id in self._missing):
+                continue
+            count += 1
+            if row.scope in baselines or account.key in quiet_keys:
+                continue
+            diff = difference(row.facts_before, scopes[row.scope].get(account.key), self._name_of)
+            diff.get("attributes", {}).pop("name", None)  # told as ACCOUNT_RENAMED
+            if not diff.get("attributes", True):
+                del diff["attributes"]
+            if self._upgraded:
+                diff, new_words = without_new_words(diff, known_words)
+                self._new_words |= new_words
+            if diff:
+                changes.append(
+                    Change(
+                        ChangeKind.ACCESS_CHANGED,
+                        raises_privilege(diff),
+                        diff,
+                        account.id,
+                        account.name,
+                        row.scope or None,
+                        database_name,
+                    )
+                )
+        self.written.entitlements_changed += count
+        return count, placed
+
+    def _known(self, connection: Connection[Any]) -> dict[str, KnownAccount]:
+        if self._accounts is None:
+            self._accounts = accounts.open_accounts(connection, self.instance_id)
+        return self._accounts
+
+    def _name_of(self, key: str) -> str:
+        account = (self._accounts or {}).get(key)
+        return account.name if account else key
+
+    # -- events -----------------------------------------------------------------------------------
+
+    def _rights_changes(
+        self, content: ServerContent, old_rights: dict[str, Any] | None
+    ) -> list[Change]:
+        if old_rights is None:
+            return []
+        now = content.rights
+        listed = {database.name for database in content.databases}
+        lost = [
+            right
+            for right, had in sorted(old_rights.items())
+            if had and not now.get(right, False) and _still_asked(right, listed)
+        ]
+        gained = [r for r, has in sorted(now.items()) if has and old_rights.get(r) is False]
+        changes = []
+        if lost:
+            diff = {"removed": [{"fact": "right", "right": right} for right in lost]}
+            changes.append(Change(ChangeKind.RIGHTS_LOST, False, diff))
+        if gained:
+            diff = {"added": [{"fact": "right", "right": right} for right in gained]}
+            changes.append(Change(ChangeKind.RIGHTS_GAINED, False, diff))
+        return changes
+
+    def _record_changes(
+        self, connection: Connection[Any], moment: datetime, changes: Sequence[Change]
+    ) -> None:
+        if changes:
+            account_changes.record(connection, self.run_item_id, self.instance_id, moment, changes)
+            self.written.changes += len(changes)
+
+
+def end_accounts(
+    connection: Connection[Any],
+    gone: Iterable[tuple[int, str]],
+    moment: datetime,
+    name_of: Any,
+) -> list[Change]:
+    """Conclude that accounts are gone: close what they held and return one change for each."""
+    names = dict(gone)
+    held = entitlements.open_of_accounts(connection, list(names))
+    lost: dict[int, list[dict[str, Any]]] = {account_id: [] for account_id in names}
+    for row in held:
+        diff = difference(row.facts, None, name_of)
+        where = {"database": row.database} if row.database else {}
+        lost[row.account_id] += [{**fact, **where} for fact in diff.get("removed", ())]
+    entitlements.close(connection, [row.id for row in held], moment)
+    accounts.remove(connection, list(names), moment)
+    return [
+        Change(
+            ChangeKind.ACCOUNT_REMOVED,
+            False,
+            {"removed": facts} if facts else {},
+            account_id,
+            names[account_id],
+        )
+        for account_id, facts in lost.items()
+    ]
+
+
+def _observation(
+    reading: ScopeReading, database_id: int | None, changed: int, digest: bytes | None
+) -> Observation:
+    return Observation(
+        database_id,
+        reading.name,
+        reading.status,
+        reading.reason,
+        reading.remedy,
+        changed,
+        reading.duration_ms,
+        digest,
+    )
+
+
+def _still_asked(right: str, databases_listed: set[str]) -> bool:
+    """Tell whether a right can still be had: one to enter a dropped database cannot."""
+    kind, _, database = right.partition(":")
+    return kind != "connect" or database in databases_listed
