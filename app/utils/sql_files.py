@@ -1,0 +1,12 @@
+"""SQL that lives in files of its own."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+
+@cache
+def load_sql(package: str, name: str) -> str:
+    """Return the statement in a package's file, for example ``load_sql("app.repositories.sql", "roles.sql")``."""
+    return (files(package) / name).read_text(encoding="utf-8")
