@@ -1,4 +1,4 @@
-"""Every setting of WhaleFall, with its default and its check. docs/settings.md is their list for people."""
+"""Every setting of WhaleFall, with its default and its check; docs/settings.md lists them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "WHALEFALL_"
 NOT_SETTINGS = ("WHALEFALL_ENV_FILE", "WHALEFALL_TEST_", "WHALEFALL_PASSWORD", "WHALEFALL_SECRET_")
-"""Variables of ours, or beginnings of them, that other parts read: where the settings are, tests, secrets to store."""
+"""Beginnings of variables that others read: where settings are, tests, secrets to store."""
 
 
 class SettingsError(Exception):
@@ -61,7 +61,7 @@ AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 
 
 class Settings(BaseSettings):
-    """What can be set, by environment variables ``WHALEFALL_<NAME>`` or a file that ``WHALEFALL_ENV_FILE`` names."""
+    """What can be set: by variables ``WHALEFALL_<NAME>``, or in the file ``WHALEFALL_ENV_FILE``."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, extra="forbid", frozen=True, validate_default=True, env_ignore_empty=True
@@ -72,7 +72,7 @@ class Settings(BaseSettings):
     )
     data_dir: AbsolutePath = Field(
         default_factory=_default_data_dir,
-        description="Where keys and the embedded store live. Keep it on a local disk and back it up.",
+        description="Where keys and the embedded store live: a local disk that is backed up.",
     )
     timezone: Annotated[str, AfterValidator(_zone)] = Field(
         "Asia/Shanghai", description="Zone of schedules and of day, week, month and quarter."
@@ -127,7 +127,8 @@ class Settings(BaseSettings):
     def _fits_together(self) -> Self:
         if self.lock_timeout_seconds > self.statement_timeout_seconds:
             raise ValueError(
-                "WHALEFALL_LOCK_TIMEOUT_SECONDS must not exceed WHALEFALL_STATEMENT_TIMEOUT_SECONDS: "
+                "WHALEFALL_LOCK_TIMEOUT_SECONDS must not exceed "
+                "WHALEFALL_STATEMENT_TIMEOUT_SECONDS: "
                 "the statement would be cancelled first. Lower the one or raise the other"
             )
         if self.secret_key_file == self.encryption_key_file:

@@ -1,4 +1,4 @@
-"""Alembic's environment. It is only run from code (app.services.store), which hands over the connection."""
+"""Alembic's environment: run only from app.services.store, which hands over the connection."""
 
 from __future__ import annotations
 

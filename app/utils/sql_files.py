@@ -8,5 +8,5 @@ from importlib.resources import files
 
 @cache
 def load_sql(package: str, name: str) -> str:
-    """Return the statement in a package's file, for example ``load_sql("app.repositories.sql", "roles.sql")``."""
+    """Return the statement in a package's file: ``load_sql("app.repositories.sql", "x.sql")``."""
     return (files(package) / name).read_text(encoding="utf-8")

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from alembic import op
 
+from app.repositories.store_versions import execute_script
+
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -15,5 +17,4 @@ depends_on = None
 def upgrade() -> None:
     """Make the tables; the statements are in the file beside this one."""
     statements = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
-    with op.get_bind().connection.cursor() as cursor:
-        cursor.execute(statements)
+    execute_script(op.get_bind(), statements)

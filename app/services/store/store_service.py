@@ -18,8 +18,8 @@ from sqlalchemy.pool import NullPool
 
 from app.config import Settings
 from app.repositories import partitions, store_versions
-from app.utils.embedded_postgres import EmbeddedPostgresError
 from app.utils.postgres_binaries import embedded_postgres
+from app.utils.postgres_server import EmbeddedPostgresError
 from app.utils.structlog_config import get_system_logger
 
 logger = get_system_logger()
@@ -36,7 +36,7 @@ class StoreError(Exception):
 def open_store(settings: Settings, *, durable: bool = True) -> Iterator[str]:
     """Make the store available for a while; the value is its URL for SQLAlchemy.
 
-    Without WHALEFALL_DATABASE_URL this starts the embedded server, or joins the processes that use it.
+    Without WHALEFALL_DATABASE_URL this starts the embedded server, or joins those who use it.
 
     Raises:
         StoreError: it is not reachable, too old, or cannot be started.
@@ -61,8 +61,8 @@ def open_store(settings: Settings, *, durable: bool = True) -> Iterator[str]:
 def upgrade(url: str) -> list[str]:
     """Bring the store's tables to this version; a store that is up to date is left alone.
 
-    Processes that do so at the same time wait for each other. Every step is a transaction: an interrupted
-    upgrade goes on where it was.
+    Processes that do so at the same time wait for each other. Every step is a transaction: an
+    interrupted upgrade goes on where it was.
 
     Returns:
         One line for each step that was taken.
@@ -140,7 +140,7 @@ def _check_server(url: str) -> None:
 
 
 def _prepare_data_dir(data_dir: Path) -> None:
-    """Make the data directory; as root it may be entered, but not listed, by PostgreSQL's account."""
+    """Make the data directory; as root others may enter, but not list it: PostgreSQL's account."""
     root = hasattr(os, "geteuid") and os.geteuid() == 0
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -172,7 +172,7 @@ def _refuse_newer(has: str | None) -> None:
     known = {script.revision for script in _scripts().walk_revisions()}
     if has is not None and has not in known:
         raise StoreError(
-            f"The store was written by a newer WhaleFall (revision {has}): install that version or a newer one."
+            f"The store was written by a newer WhaleFall (revision {has}): install that version."
         )
 
 
@@ -184,12 +184,12 @@ def _refuse_newer_queue(has: str | None) -> None:
     names = [migration.name for migration in _queue_migrations()]
     if has is not None and has not in names and has > names[-1]:
         raise StoreError(
-            f"The store's queue was written by a newer procrastinate ({has}): install that version or a newer one."
+            f"The store's queue was written by a newer procrastinate ({has}): install that one."
         )
 
 
 def _upgrade_queue(engine: Engine) -> list[str]:
-    """Install the queue's tables, or apply those of its packaged migrations that the store lacks."""
+    """Install the queue's tables, or apply the packaged migrations that the store lacks."""
     migrations = _queue_migrations()
     with engine.begin() as connection:
         if not store_versions.has_queue(connection):

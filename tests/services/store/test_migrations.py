@@ -108,7 +108,7 @@ def test_the_months_ahead_are_there_from_the_start(store_url: str) -> None:
 
 
 def test_the_queue_is_upgraded_by_the_migrations_that_it_lacks(store_url: str) -> None:
-    names = [migration.name for migration in store_service._queue_migrations()]  # noqa: SLF001 - the list itself
+    names = [migration.name for migration in store_service._queue_migrations()]
     engine = create_engine(store_url, poolclass=NullPool)
     with engine.begin() as connection:
         assert store_versions.queue_migration(connection) == names[-1]
