@@ -63,12 +63,12 @@ def initialise(
     draft = data_dir.with_name(data_dir.name + ".new")
     shutil.rmtree(draft, ignore_errors=True)
     owner = data_dir.parent
-    options = ["-U", superuser, "-E", "UTF8", "--locale=C", *locale, "--no-instructions"]
+    options: list[str] = ["-U", superuser, "-E", "UTF8", "--locale=C", *locale, "--no-instructions"]
     options += ["-A", "reject", *([] if durable else ["--no-sync"])]
     _run([str(bin_dir / "initdb"), "-D", str(draft), *options], owner, "create")
     if database:
         statement = f'CREATE DATABASE "{database}" OWNER "{superuser}";\n'
-        single = [bin_dir / "postgres", "--single", "-j", "-D", draft, "template1"]
+        single = [str(bin_dir / "postgres"), "--single", "-j", "-D", str(draft), "template1"]
         _run(single, owner, "create", text=statement)
     with (draft / "postgresql.conf").open("a") as conf:
         conf.write("\ninclude_if_exists 'whalefall.conf'\n")
