@@ -59,7 +59,8 @@ def accounts_named(connection: Connection[Any], instance: str, name: str) -> lis
 def holdings(connection: Connection[Any], account_id: int, at: datetime | None) -> list[Any]:
     """Return what the account holds in each scope of its instance, and how far that is known.
 
-    Rows are (scope, status, reason, full_at, valid_from, facts). With ``at`` the facts are those of that moment; without, the open ones.
+    Rows are (scope, status, reason, full_at, valid_from, facts). With ``at`` the facts are those of
+    that moment; without, the open ones.
     """
     return _rows(
         connection,
@@ -127,7 +128,7 @@ def list_held(connection: Connection[Any]) -> list[Any]:
 
 def overview(connection: Connection[Any]) -> list[Any]:
     """Return one row an instance: what the ledger holds of it and how far that is to be trusted."""
-    return _rows(connection, load_sql("app.repositories", "instance_overview.sql"), {})
+    return _rows(connection, load_sql("app.repositories.sql", "instance_overview.sql"), {})
 
 
 def _rows(connection: Connection[Any], statement: str, parameters: dict[str, Any]) -> list[Any]:

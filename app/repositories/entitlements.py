@@ -46,7 +46,7 @@ def those_that_differ(
             ):
                 copy.write(chunk)
         cursor.execute(
-            load_sql("app.repositories", "entitlements_that_differ.sql"),
+            load_sql("app.repositories.sql", "entitlements_that_differ.sql"),
             {"instance_id": instance_id, "scopes": list(scopes)},
         )
         return cursor.fetchall()

@@ -270,7 +270,7 @@ class AccountsService:
         changes = end_accounts(
             connection, [(a.id, a.name) for a in gone], held_at, lambda key: by_key.get(key, key)
         )
-        ensure_month_partition(connection, "account_changes", now)
+        ensure_month_partition(db.session.connection(), "account_changes", now)
         account_changes.record(connection, None, instance.id, now, changes)
         db.session.commit()
         return len(gone)

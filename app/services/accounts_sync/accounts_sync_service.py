@@ -186,8 +186,8 @@ class AccountsSyncService:
         if row is None or row[0] != item.attempt or row[1] != State.RUNNING:
             raise Fenced(item)
         moment: datetime = row[2]
-        ensure_month_partition(connection, "account_changes", moment)
-        ensure_month_partition(connection, "scope_observations", moment)
+        ensure_month_partition(db.session.connection(), "account_changes", moment)
+        ensure_month_partition(db.session.connection(), "scope_observations", moment)
         yield connection, moment
         db.session.commit()
 

@@ -8,7 +8,7 @@ twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -32,6 +32,7 @@ from app.repositories.remote.facts import (
     facts_json,
 )
 from app.services.accounts_sync.differences import (
+    Diff,
     difference,
     raises_privilege,
     without_new_words,
@@ -41,6 +42,8 @@ from app.services.accounts_sync.reading import ScopeReading
 
 SERVER = 0
 """The server's number among the scopes of an instance."""
+
+_OF_THE_ENGINE = (AccountKind.SYSTEM, AccountKind.PUBLIC)
 
 
 @dataclass
@@ -69,6 +72,8 @@ class InstanceLedger:
     _accounts: dict[str, KnownAccount] | None = None
     _missing: frozenset[int] = frozenset()
     _upgraded: bool = False
+    _dropped: frozenset[str] = frozenset()
+    """Databases that went with this read: told as DATABASE_DROPPED, not once a grant on them."""
     _new_words: set[str] = field(default_factory=set)
     """Privileges that the engine's upgrade brought to somebody: told once, not once an account."""
 
@@ -269,7 +274,7 @@ class InstanceLedger:
                     )
                 )
         self._accounts = {**known, **added}
-        self._conclude_missing(connection, moment, missing, len(known), changes)
+        self._conclude_missing(connection, moment, missing, known.values(), changes)
         self.written.accounts = len(read)
         self.written.accounts_created = 0 if baseline else len(new)
         return frozenset(fact.key for fact in new)
@@ -279,11 +284,14 @@ class InstanceLedger:
         connection: Connection[Any],
         moment: datetime,
         missing: list[KnownAccount],
-        before: int,
+        known: Collection[KnownAccount],
         changes: list[Change],
     ) -> None:
-        many = len(missing) >= self.mass_removal_minimum
-        if many and len(missing) * 100 > self.mass_removal_percent * before:
+        # the engine's own accounts never vanish by accident: they would only water down the share
+        vanished = sum(account.kind not in _OF_THE_ENGINE for account in missing)
+        before = sum(account.kind not in _OF_THE_ENGINE for account in known)
+        many = vanished >= self.mass_removal_minimum
+        if many and vanished * 100 > self.mass_removal_percent * before:
             held_before = set(account_changes.held_account_ids(connection, self.instance_id))
             self._missing = frozenset(account.id for account in missing)
             account_changes.hold(
@@ -324,6 +332,7 @@ class InstanceLedger:
         before = databases.open_databases(connection, self.instance_id)
         listed = {database.key for database in content.databases}
         if full:
+            self._dropped = frozenset(before[key].name for key in before.keys() - listed)
             for key in before.keys() - listed:
                 gone = before[key]
                 holders = entitlements.close_of_database(
@@ -411,9 +420,7 @@ class InstanceLedger:
             if row.scope in baselines or account.key in quiet_keys:
                 continue
             diff = difference(row.facts_before, scopes[row.scope].get(account.key), self._name_of)
-            diff.get("attributes", {}).pop("name", None)  # told as ACCOUNT_RENAMED
-            if not diff.get("attributes", True):
-                del diff["attributes"]
+            diff = self._without_told(diff)
             if self._upgraded:
                 diff, new_words = without_new_words(diff, known_words)
                 self._new_words |= new_words
@@ -431,6 +438,17 @@ class InstanceLedger:
                 )
         self.written.entitlements_changed += count
         return count, placed
+
+    def _without_told(self, diff: Diff) -> Diff:
+        """Leave out what another change tells already: a rename, the end of a database."""
+        attributes = {k: v for k, v in diff.get("attributes", {}).items() if k != "name"}
+        removed = [
+            fact
+            for fact in diff.get("removed", ())
+            if not (fact.get("on") == "database" and fact["name"][0] in self._dropped)
+        ]
+        rest = {**diff, "attributes": attributes, "removed": removed}
+        return {key: value for key, value in rest.items() if value}
 
     def _known(self, connection: Connection[Any]) -> dict[str, KnownAccount]:
         if self._accounts is None:
