@@ -349,7 +349,6 @@ def test_a_worker_outlives_its_connections(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
-        db.engine.dispose()
         run = task_runs_service.wait(run_id, timeout_seconds=40)
     assert run.state == State.SUCCEEDED
     assert run.succeeded_count == 6
