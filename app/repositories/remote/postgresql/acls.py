@@ -33,7 +33,7 @@ class Reading(NamedTuple):
 
 
 def entries(exploded: str | None) -> tuple[Entry, ...]:
-    """Return the entries of ``grantee/grantor/PRIVILEGE[*],…``, as the ``.sql`` files print an ACL."""
+    """Return the entries of ``grantee/grantor/PRIVILEGE[*],…``, as the ``.sql`` files print it."""
     found: dict[tuple[str, str], tuple[list[str], list[str]]] = {}
     for item in exploded.split(",") if exploded else ():
         grantee, grantor, privilege = item.split("/", 2)
@@ -84,7 +84,7 @@ class Acls:
     def _understand(
         self, letter: str, owner: str, acl: str | None, built_in: bool, initial: str | None
     ) -> Reading:
-        """Return what the ACL of an object means; of a built-in one only what initdb did not give."""
+        """Return what an object's ACL means; of a built-in one what differs from initdb's."""
         current = self.default(letter, owner) if acl is None else self.entries(acl)
         if built_in:
             given = self.default(letter, owner)

@@ -16,17 +16,20 @@ from pathlib import Path
 
 from psycopg import pq
 from psycopg.conninfo import make_conninfo
+from psycopg.pq.abc import PGconn
 
 from app.constants.engines import TlsMode
 from app.constants.reading import FailureKind
 from app.repositories.remote.facts import ReadError, Target
 from app.repositories.remote.postgresql.failures import connect_error
 
-# libpq reads whatever is not said from PG* variables and files below ~/.postgresql: so everything is said. A service
-# is the one thing that cannot be said away, so the variable that would bring one in goes.
+# libpq reads whatever is not said from PG* variables and files below ~/.postgresql: so everything
+# is said. A service is the one thing that cannot be said away, so the variable that names one goes.
 os.environ.pop("PGSERVICE", None)
 
 _NO_FILE = "/nonexistent/whalefall"
+_ANY_AUTH = "!sspi"
+"""Every way of logging in that exists here; empty would mean none, and PGREQUIREAUTH must not count."""
 _EXPLICIT = {
     "application_name": "whalefall",
     "client_encoding": "UTF8",
@@ -55,7 +58,7 @@ _EXPLICIT = {
 }
 
 
-def open_connection(target: Target) -> pq.PGconn:
+def open_connection(target: Target) -> PGconn:
     """Return a connection that is logged in, before the target's connect time-out is over.
 
     The time covers resolving the name, every address it has, TLS and the login.
@@ -81,7 +84,7 @@ def open_connection(target: Target) -> pq.PGconn:
     raise last
 
 
-def _attempt(target: Target, extra: dict[str, str], deadline: float) -> pq.PGconn:
+def _attempt(target: Target, extra: dict[str, str], deadline: float) -> PGconn:
     conninfo = make_conninfo(
         "",
         **_EXPLICIT,
@@ -93,21 +96,24 @@ def _attempt(target: Target, extra: dict[str, str], deadline: float) -> pq.PGcon
     )
     connection = pq.PGconn.connect_start(conninfo.encode())
     try:
-        state = pq.PollingStatus.WRITING
-        while state is not pq.PollingStatus.OK:
-            if connection.status == pq.ConnStatus.BAD or state == pq.PollingStatus.FAILED:
-                raise connect_error(target, connection.get_error_message())
-            events = (
-                selectors.EVENT_READ if state == pq.PollingStatus.READING else selectors.EVENT_WRITE
-            )
-            if not _ready(connection.socket, events, deadline):
-                raise _silent(target)
-            state = pq.PollingStatus(connection.connect_poll())
+        _finish_connecting(target, connection, deadline)
     except BaseException:
         connection.finish()
         raise
     connection.nonblocking = 1
     return connection
+
+
+def _finish_connecting(target: Target, connection: PGconn, deadline: float) -> None:
+    state = pq.PollingStatus.WRITING
+    while state != pq.PollingStatus.OK:
+        if connection.status == pq.ConnStatus.BAD or state == pq.PollingStatus.FAILED:
+            raise connect_error(target, connection.get_error_message())
+        reading = state == pq.PollingStatus.READING
+        events = selectors.EVENT_READ if reading else selectors.EVENT_WRITE
+        if not _ready(connection.socket, events, deadline):
+            raise _silent(target)
+        state = pq.PollingStatus(connection.connect_poll())
 
 
 def _ready(fileno: int, events: int, deadline: float) -> bool:
@@ -119,7 +125,8 @@ def _ready(fileno: int, events: int, deadline: float) -> bool:
 def _silent(target: Target) -> ReadError:
     return ReadError(
         FailureKind.CONNECT_TIMEOUT,
-        f"{target.host} port {target.port} gave no answer within {target.connect_timeout_seconds:g} s",
+        f"{target.host} port {target.port} gave no answer within "
+        f"{target.connect_timeout_seconds:g} s",
         "Is a firewall in between, or does something else than PostgreSQL listen there?",
     )
 
@@ -146,7 +153,7 @@ def _resolve(target: Target, deadline: float) -> list[str]:
         except (OSError, UnicodeError) as error:
             answers.put(OSError(str(error)))
 
-    # The resolver has no time-out of its own that we could set; a thread that is too late is left behind.
+    # The resolver has no time-out that we could set; a thread that is too late is left behind.
     threading.Thread(target=ask, name="whalefall-resolve", daemon=True).start()
     remedy = "Check the host name and this machine's resolver."
     try:
@@ -165,7 +172,7 @@ def _resolve(target: Target, deadline: float) -> list[str]:
 def _authority(target: Target) -> Iterator[dict[str, str]]:
     """Yield libpq's TLS parameters; the authority's PEM lives in a private file meanwhile."""
     if target.host.startswith("/"):
-        yield {"sslmode": "disable", "sslrootcert": _NO_FILE, "require_auth": ""}
+        yield {"sslmode": "disable", "sslrootcert": _NO_FILE, "require_auth": _ANY_AUTH}
         return
     if target.tls_mode in {TlsMode.REQUIRE, TlsMode.DISABLE}:
         # Whoever answers may not be who we think: it gets no password in clear text.
@@ -179,13 +186,17 @@ def _authority(target: Target) -> Iterator[dict[str, str]]:
         raise ReadError(
             FailureKind.TLS,
             "TLS mode verify-ca needs the authority's certificate, and this instance has none",
-            "Give the authority's PEM as this instance's CA. (With the system's authorities only verify-full makes "
-            "sense: anybody can get a certificate of theirs for some name.)",
+            "Give the authority's PEM as this instance's CA. (With the system's authorities only "
+            "verify-full makes sense: anybody can get a certificate of theirs for some name.)",
         )
     if target.tls_ca is None:
-        yield {"sslmode": "verify-full", "sslrootcert": "system", "require_auth": ""}
+        yield {"sslmode": "verify-full", "sslrootcert": "system", "require_auth": _ANY_AUTH}
         return
     with tempfile.TemporaryDirectory(prefix="whalefall-ca-") as folder:
         path = Path(folder, "ca.pem")
         path.write_text(target.tls_ca, encoding="utf-8")
-        yield {"sslmode": target.tls_mode.value, "sslrootcert": str(path), "require_auth": ""}
+        yield {
+            "sslmode": target.tls_mode.value,
+            "sslrootcert": str(path),
+            "require_auth": _ANY_AUTH,
+        }

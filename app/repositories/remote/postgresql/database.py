@@ -17,6 +17,7 @@ from app.repositories.remote.postgresql.acls import (
     BOOTSTRAP,
     Acls,
     Ledger,
+    Reading,
     difference,
     entries,
     whole,
@@ -36,7 +37,7 @@ _OBJECTS = (
 )
 _PARTS = (*_OBJECTS, "columns", "default_grants", "database_acls", "built_in_defaults")
 
-# What the .sql files print as an object's kind, our word for it, and PostgreSQL's letter for it in acldefault().
+# What the .sql files print as an object's kind, our word for it, and its letter in acldefault().
 _KINDS = {
     "schema": ("schema", "n"),
     "r": ("table", "r"),
@@ -80,7 +81,8 @@ def read_database(
     """Read what accounts hold inside one database, in a session of its own.
 
     Temporary objects of other sessions and TOAST tables are left out; of built-in objects only what
-    differs from how initdb left them is told. All or nothing: a part that cannot be read raises ReadError.
+    differs from how initdb left them is told. All or nothing: a part that cannot be read raises
+    ReadError.
     """
     with connect(replace(target, database=database.name), receipt) as session:
         raw = session.copy_out(_PARTS)
@@ -106,13 +108,14 @@ def _facts(raw: dict[str, bytes], encoding: str) -> FactsByKey:
         for kind, first, second, owner, acl, built_in, initial in rows(raw[part], encoding):
             on, letter = kinds[str(kind)]
             if on == "untrusted language":
-                acl = None  # it grants nothing: only superusers may use it
-            reading = acls.understand(letter, str(owner), acl, built_in == "t", initial)
+                reading = Reading((), reduced=False, revokes=())  # only superusers may use it
+            else:
+                reading = acls.understand(letter, str(owner), acl, built_in == "t", initial)
             name = [str(first)] if second is None else [str(first), second]
             ledger.add_object(on, name, _owner(str(owner), built_in), reading)
     _add_columns(ledger, acls, raw["columns"], encoding)
-    for creator, schema, letter, acl in rows(raw["default_grants"], encoding):
-        for fact in _default_grants(acls, str(creator), schema, str(letter), str(acl)):
+    for creator, schema, objects, acl in rows(raw["default_grants"], encoding):
+        for fact in _default_grants(acls, str(creator), schema, str(objects), str(acl)):
             ledger.add(str(creator), "default_grants", fact)
     return ledger.finish()
 
@@ -136,8 +139,8 @@ def _default_grants(
 ) -> list[Facts]:
     """Return what later objects of one creator will grant.
 
-    In any schema (None): where it differs from what every such object would grant anyway; a fact without
-    privileges says that the grantee will hold nothing. In one schema: what is added there.
+    In any schema (None): where it differs from what every such object would grant anyway; a fact
+    without privileges says that the grantee will hold nothing. In one schema: what is added there.
     """
     on, kind = _DEFAULTS.get(letter, (letter, letter))
     given = {} if schema else {entry.grantee: entry for entry in acls.default(kind, creator)}

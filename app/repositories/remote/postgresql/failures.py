@@ -27,8 +27,8 @@ _BY_SQLSTATE = {
     "57P05": FailureKind.LOST,
 }
 
-# libpq hands over no SQLSTATE while it connects, only text, and the server says its part of it in the language of
-# lc_messages: what no pattern knows is a refused login, in the server's own words.
+# libpq hands over no SQLSTATE while it connects, only text, and the server says its part of it in
+# the language of lc_messages: what no pattern knows is a refused login, in the server's own words.
 _WHILE_CONNECTING = (
     (r"no pg_hba\.conf entry|pg_hba\.conf rejects", FailureKind.LOGIN),
     (r"password authentication failed|authentication failed for user", FailureKind.LOGIN),
@@ -67,21 +67,17 @@ def connect_error(target: Target, message: str) -> ReadError:
 
 
 def query_error(target: Target, what: str, sqlstate: str, message: str) -> ReadError:
-    """Return the error for a statement that failed; ``what`` names the question it was to answer."""
+    """Return the error for a statement that failed; ``what`` names the question."""
     kind = _BY_SQLSTATE.get(sqlstate) or _BY_SQLSTATE.get(sqlstate[:2], FailureKind.QUERY)
     remedy = None
     if kind is FailureKind.DENIED:
         catalog = re.search(r" ([a-z_]*pg_[a-z_]+)", message)
-        on = (
-            f"pg_catalog.{catalog[1]}"
-            if catalog
-            else "the catalogs of pg_catalog that PUBLIC reads"
-        )
+        on = f"pg_catalog.{catalog[1]}" if catalog else "the catalogs that PUBLIC reads"
         remedy = f"GRANT SELECT ON {on} TO {identifier(target.username)};"
     elif kind is FailureKind.STATEMENT_TIMEOUT:
         remedy = (
-            f"A statement may take {target.statement_timeout_seconds:g} s here: allow more, or look at what keeps "
-            "the server busy."
+            f"A statement may take {target.statement_timeout_seconds:g} s here: allow more, or "
+            "look at what keeps the server busy."
         )
     elif kind is FailureKind.LOCKED:
         remedy = "Something holds a lock on a system catalog (VACUUM FULL, a long DDL transaction)."
@@ -135,8 +131,9 @@ def _login_remedy(target: Target, message: str) -> str:
         return f"ALTER ROLE {identifier(target.username)} LOGIN;"
     if "requirement" in message:
         return (
-            "The server asked for the password in clear text (ldap, pam, radius, password); that is only given "
-            "to a server whose certificate was verified: use TLS mode verify-full or verify-ca."
+            "The server asked for the password in clear text (ldap, pam, radius, password); it is "
+            "only given to a server whose certificate was verified: use TLS mode verify-full or "
+            "verify-ca."
         )
     return "Check the user name and the password of the credential."
 
@@ -144,20 +141,22 @@ def _login_remedy(target: Target, message: str) -> str:
 def _tls_remedy(message: str) -> str:
     if "does not support SSL" in message:
         return (
-            "The server has no TLS (ssl = off). Switch it on there; or, in a network that you trust, set the TLS "
-            "mode of this instance to disable: everything, the login included, then travels unencrypted."
+            "The server has no TLS (ssl = off). Switch it on there; or, in a network you trust, "
+            "set the TLS mode of this instance to disable: everything, the login included, then "
+            "travels unencrypted."
         )
     if "host name" in message:
         return (
-            "The certificate is for another name: register the instance under the name that it carries, or set the "
-            "TLS mode to verify-ca, which checks the authority but not the name."
+            "The certificate is for another name: register the instance under the name that it "
+            "carries, or set the TLS mode to verify-ca, which checks the authority, not the name."
         )
     if "certificate verify failed" in message or "root certificate" in message:
         return (
-            "The certificate is not signed by an authority known here: give the authority's PEM as this instance's "
-            "CA; or set the TLS mode to require, which encrypts without knowing to whom."
+            "The certificate is not signed by an authority known here: give the authority's PEM as "
+            "this instance's CA; or set the TLS mode to require, which encrypts without knowing to "
+            "whom."
         )
-    return "Check the server's certificate and its ssl_* settings, or relax the TLS mode of this instance."
+    return "Check the server's certificate and ssl_* settings, or relax this instance's TLS mode."
 
 
 def _where(target: Target) -> str:

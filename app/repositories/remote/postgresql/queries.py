@@ -1,4 +1,4 @@
-"""The statements of this folder's ``.sql`` files, as a given version of the server understands them."""
+"""The statements of this folder's ``.sql`` files, as a version of the server understands them."""
 
 from __future__ import annotations
 

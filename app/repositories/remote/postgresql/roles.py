@@ -23,8 +23,8 @@ DANGEROUS = frozenset(
         "alloydbsuperuser",
     }
 )
-"""Roles that give more than their members' ACLs say: the server's files and programs, everybody's data, or
-most of what a superuser may do on a hosted server."""
+"""Roles that give more than their members' ACLs say: the server's files and programs, everybody's
+data, or most of what a superuser may do on a hosted server."""
 
 _ATTRIBUTES = (
     "superuser",
@@ -53,7 +53,7 @@ def accounts(roles: Iterable[Row], memberships: Iterable[Row]) -> list[AccountFa
     """Return every role, and PUBLIC, as accounts."""
     by_key = {str(row[0]): attributes(row) for row in roles}
     reasons = _reach(by_key, memberships)
-    found = [AccountFact(PUBLIC, "PUBLIC", AccountKind.PUBLIC, False, False, "never")]  # noqa: FBT003
+    found = [AccountFact(PUBLIC, "PUBLIC", AccountKind.PUBLIC, False, False, "never")]
     for key, facts in by_key.items():
         own = [name.upper() for name in _PRIVILEGED if facts[name]]
         found.append(
@@ -81,9 +81,9 @@ def _kind(key: str, facts: Facts) -> AccountKind:
 def _reach(by_key: dict[str, Facts], memberships: Iterable[Row]) -> dict[str, list[str]]:
     """Return per account the dangerous roles that it is in, directly or through others.
 
-    One walk down the memberships for every dangerous role and one for all superusers together: linear in the
-    memberships. A membership that can neither be used nor be changed by the member (16: no INHERIT, no SET, no
-    ADMIN) leads nowhere.
+    One walk down the memberships for every dangerous role and one for all superusers together:
+    linear in the memberships. A membership that can neither be used nor be changed by the member
+    (16: no INHERIT, no SET, no ADMIN) leads nowhere.
     """
     members: dict[str, list[str]] = {}
     for member, role, _grantor, *options in memberships:
@@ -115,7 +115,7 @@ def _below(roots: list[str], members: dict[str, list[str]]) -> dict[str, str]:
 
 
 def _instant(text: str) -> str:
-    """Return a time stamp as the server prints it (ISO, UTC) in ISO 8601; infinities as they are."""
+    """Return a time stamp as the server prints it in UTC, as ISO 8601; infinities as they are."""
     if "infinity" in text:
         return text
     date, _, rest = text.partition(" ")

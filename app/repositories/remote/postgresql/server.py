@@ -34,7 +34,7 @@ def read_server(session: Session) -> ServerContent:
 
     All or nothing: a part that cannot be read raises ReadError.
     """
-    parts = _PARTS + (["parameters"] if session.major >= 15 else [])  # noqa: PLR2004 - the version that brought them
+    parts = _PARTS + (["parameters"] if session.major >= 15 else [])
     raw = session.copy_out(parts)
     encoding = session.encoding
     listed = list(rows(raw["databases"], encoding))
@@ -87,10 +87,10 @@ def _facts(raw: dict[str, bytes], encoding: str) -> FactsByKey:
         rows(raw["built_in_defaults"], encoding),
     )
     for _, name, owner, _, _, _, _, acl in rows(raw["databases"], encoding):
-        reading = acls.understand("d", str(owner), acl, False, None)  # noqa: FBT003
+        reading = acls.understand("d", str(owner), acl, False, None)
         ledger.add_object("database", [str(name)], str(owner), reading)
     for name, owner, acl in rows(raw["tablespaces"], encoding):
-        reading = acls.understand("t", str(owner), acl, False, None)  # noqa: FBT003
+        reading = acls.understand("t", str(owner), acl, False, None)
         ledger.add_object("tablespace", [str(name)], str(owner), reading)
     for name, acl in rows(raw.get("parameters", b""), encoding):
         _add_parameter(ledger, acls, str(name), acl)

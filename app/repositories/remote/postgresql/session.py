@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import psycopg
 from psycopg import pq
-from psycopg.pq.abc import PGresult
+from psycopg.pq.abc import PGconn, PGresult
 
 from app.constants.reading import FailureKind
 from app.repositories.remote.facts import ReadError, Receipt, Target
@@ -39,7 +39,7 @@ _PINNED = {
 class Session:
     """A logged-in connection to one database of a server of a supported version."""
 
-    connection: pq.PGconn
+    connection: PGconn
     target: Target
     receipt: Receipt
 
@@ -93,8 +93,8 @@ class Session:
     def _settings(self) -> str:
         """Return the statement that pins what would change the meaning or the cost of the others.
 
-        Local to the transaction, so that it works behind a pooler as well. The client's encoding is the
-        database's: names written in another one than the database's would fail to convert.
+        Local to the transaction, so that it works behind a pooler as well. The client's encoding is
+        the database's: names written in another one than the database's would fail to convert.
         """
         milliseconds = {
             "statement_timeout": self.target.statement_timeout_seconds,
@@ -129,7 +129,7 @@ class Session:
                 return b"".join(chunks)
 
     def _wait(self, events: int) -> None:
-        """Wait for the server; end a wait that the server itself should have ended by its time-outs."""
+        """Wait for the server; end a wait that its own time-outs should have ended."""
         limit = self.target.statement_timeout_seconds + GRACE_SECONDS
         with selectors.DefaultSelector() as selector:
             selector.register(self.connection.socket, events)
@@ -137,7 +137,7 @@ class Session:
                 raise ReadError(
                     FailureKind.STATEMENT_TIMEOUT,
                     f"the server fell silent in the middle of an answer for {limit:g} s",
-                    "Is the machine or the network in between hung? The server's own time-outs did not act.",
+                    "Is the machine or the network in between hung? Its own time-outs did not act.",
                 )
         try:
             self.connection.consume_input()
@@ -170,7 +170,7 @@ def connect(target: Target, receipt: Receipt) -> Iterator[Session]:
             raise ReadError(
                 FailureKind.UNSUPPORTED,
                 f"the server says that it is PostgreSQL {session.version}",
-                f"PostgreSQL {OLDEST_MAJOR} and later can be read; a pooler's admin console cannot.",
+                f"PostgreSQL {OLDEST_MAJOR} and later can be read; no pooler's admin console.",
             )
         yield session
     finally:
