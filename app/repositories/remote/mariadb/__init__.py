@@ -1,0 +1,8 @@
+"""MariaDB 10.5.2 and later: who exists and who may do what, and back to GRANT statements."""
+
+from __future__ import annotations
+
+from app.repositories.remote.mariadb.server import connect, read_database, read_server
+from app.repositories.remote.mariadb.statements import grant_statements
+
+__all__ = ["connect", "grant_statements", "read_database", "read_server"]

@@ -1,0 +1,4 @@
+-- Which roles are active when whom logs in?
+SELECT USER, HOST, DEFAULT_ROLE_USER, DEFAULT_ROLE_HOST
+FROM mysql.default_roles
+ORDER BY HOST, USER, DEFAULT_ROLE_HOST, DEFAULT_ROLE_USER
