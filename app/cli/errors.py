@@ -89,7 +89,6 @@ def _explained(error: Exception) -> tuple[str, str | None]:
     from app.config import SettingsError
     from app.repositories.remote.facts import ReadError
     from app.services.store.store_service import StoreError
-    from app.utils.embedded_postgres import EmbeddedPostgresError
     from app.utils.refusal import Refused
     from app.utils.secrets import SecretsError
 
@@ -97,7 +96,7 @@ def _explained(error: Exception) -> tuple[str, str | None]:
         return error.message, error.remedy
     if isinstance(error, SettingsError):
         return "the settings are wrong", str(error)
-    if isinstance(error, StoreError | SecretsError | EmbeddedPostgresError):
+    if isinstance(error, StoreError | SecretsError):
         return str(error), None
     if isinstance(error, LookupError) and not isinstance(error, KeyError | IndexError):
         return str(error), None

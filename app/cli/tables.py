@@ -11,6 +11,8 @@ from rich.text import Text
 
 _GAP = "  "
 _KEY_LEAST = 16
+_COMFORTABLE = 24
+"""Cells that a value should have before it makes room for an optional column."""
 _ELLIPSIS = "…"
 
 
@@ -56,7 +58,7 @@ def fit(columns: Sequence[Column], rows: Sequence[Sequence[Cell | str]], width: 
     """Lay the table out in ``width`` cells (0: as wide as it gets).
 
     1. If it fits as it is, nothing is cut.
-    2. Else optional columns are left out, the last one first, until the rest could be cut to fit.
+    2. Else optional columns are left out, the last one first, until the others fit comfortably.
     3. Then the widest column is cut, cell by cell, until the line fits; key columns come last, and
        go on in the next line instead of being cut.
     """
@@ -101,7 +103,9 @@ def _printable(character: str) -> str:
 
 
 def _least(columns: Sequence[Column], natural: list[int], shown: list[int]) -> int:
-    least = sum(min(natural[i], _floor(columns[i])) for i in shown)
+    least = sum(
+        min(natural[i], _floor(columns[i]) if columns[i].optional else _COMFORTABLE) for i in shown
+    )
     return least + len(_GAP) * (len(shown) - 1)
 
 

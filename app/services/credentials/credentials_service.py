@@ -9,7 +9,7 @@ from sqlalchemy import func
 from sqlalchemy.exc import IntegrityError
 
 from app.models import Credential, db
-from app.repositories import credentials
+from app.repositories import credential_keys, credentials
 from app.services.instances.validation import check_name
 from app.utils.refusal import NotFound, Refused
 from app.utils.secrets import encrypt
@@ -117,6 +117,7 @@ def _encrypted(password: str) -> bytes:
         raise Refused("the password is empty", "Give the one that the server knows for this user.")
     if "\x00" in password:
         raise Refused("the password holds a NUL character", "Check where it comes from.")
+    credential_keys.hold_keys(db.session)
     return encrypt(password)
 
 

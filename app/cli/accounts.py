@@ -1,0 +1,390 @@
+"""``whalefall accounts``: who exists, what they may do, and what changed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from app.cli.errors import Exit
+from app.cli.options import MOMENT, words_of
+from app.cli.output import say, state_cell, when, write, write_json, write_table
+from app.cli.store import opened, who, zone
+from app.cli.teaching import Group, shows
+from app.constants.accounts import AccountKind
+from app.constants.engines import Engine
+
+if TYPE_CHECKING:
+    from app.cli.tables import Cell
+    from app.services.accounts.accounts_service import AccountRow
+
+
+@click.group(
+    cls=Group,
+    examples=[
+        "whalefall accounts overview",
+        "whalefall accounts list --privileged",
+        "whalefall accounts show orders alice",
+        "whalefall accounts changes --since 7d --raised",
+    ],
+)
+def accounts() -> None:
+    """Who exists on the servers, what they may do, and what changed.
+
+    The answers come from the ledger, as of the last sync: whalefall run accounts --wait
+    """
+
+
+@accounts.command(examples=["whalefall accounts overview", "whalefall accounts overview --json"])
+@shows
+def overview(as_json: bool, wide: bool) -> None:
+    """Per server: accounts, privileged ones, changes, and what could not be seen."""
+    with opened():
+        from app.services.accounts.accounts_service import accounts_service
+
+        rows = accounts_service.overview()
+        shown_zone = zone()
+    if as_json:
+        write_json(
+            {
+                "instances": [
+                    _fields_of(row)
+                    | {
+                        "scopes_not_seen": [
+                            {"scope": scope, "status": status, "reason": reason}
+                            for scope, status, reason in row.scopes_not_seen
+                        ]
+                    }
+                    for row in rows
+                ]
+            }
+        )
+        return
+    from app.cli.tables import Column
+
+    write_table(
+        [
+            Column("INSTANCE", key=True),
+            Column("STATE", least=9),
+            Column("ACCOUNTS", right=True),
+            Column("PRIVILEGED", right=True),
+            Column("CHANGES 24H", right=True),
+            Column("HELD", right=True, least=4),
+            Column("SYNCED", least=16),
+            Column("ENGINE", least=10, optional=True),
+            Column("VERSION", optional=True),
+        ],
+        [
+            [
+                row.instance,
+                state_cell(row.state, row.state or "never read"),
+                f"{row.accounts:,}",
+                f"{row.privileged:,}",
+                f"{row.changes_24h:,}",
+                f"{row.held:,}",
+                when(row.last_sync_at, shown_zone),
+                row.engine,
+                row.version or "–",
+            ]
+            for row in rows
+        ],
+        wide=wide,
+        empty="No server is registered. Register one: whalefall instance add --help",
+    )
+    for row in rows:
+        if row.error:
+            write(f"{row.instance}: {row.error}", style="red")
+        for scope, status, reason in row.scopes_not_seen:
+            write(f"{row.instance}: {scope} {status}: {reason or 'no reason given'}")
+
+
+@accounts.command(
+    "list",
+    examples=[
+        "whalefall accounts list --instance orders",
+        "whalefall accounts list --privileged --engine mysql",
+        "whalefall accounts list --name report --json",
+        "whalefall accounts list --limit 0 --wide",
+    ],
+)
+@click.option("--instance", help="Only this server.")
+@click.option("--engine", type=words_of(Engine), help="Only this engine.")
+@click.option("--name", "name_like", metavar="PART", help="Only names that hold this.")
+@click.option("--privileged", is_flag=True, default=None, help="Only the privileged ones.")
+@click.option("--kind", type=words_of(AccountKind), help="Only this kind.")
+@click.option("--system", is_flag=True, help="Those of the engine itself, too.")
+@click.option("--removed", is_flag=True, help="Those that are gone, too.")
+@click.option("--limit", type=click.IntRange(min=0), default=100, show_default=True, help="0: all.")
+@click.option("--after", metavar="CURSOR", help="Continue where the last list said so.")
+@shows
+def list_(
+    limit: int,
+    after: str | None,
+    system: bool,
+    removed: bool,
+    as_json: bool,
+    wide: bool,
+    **filters: Any,
+) -> None:
+    """List accounts by name."""
+    rows: list[AccountRow] = []
+    with opened():
+        from app.services.accounts.accounts_service import accounts_service
+
+        try:
+            while True:
+                page = accounts_service.list_accounts(
+                    include_system=system,
+                    include_removed=removed,
+                    limit=limit or 1000,
+                    after=after,
+                    **filters,
+                )
+                rows += page.rows
+                after = page.next_after
+                if limit or after is None:
+                    break
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--after") from None
+    if as_json:
+        write_json({"accounts": rows, "next_after": after})
+        return
+    from app.cli.tables import Column
+
+    write_table(
+        [
+            Column("ACCOUNT", key=True),
+            Column("INSTANCE", least=12),
+            Column("KIND", least=6),
+            Column("LOGIN", least=7),
+            Column("PRIVILEGED", least=10),
+            Column("EXPIRES", least=10, optional=True),
+            Column("ENGINE", least=10, optional=True),
+        ],
+        [
+            [
+                row.name,
+                row.instance,
+                row.kind,
+                _login_cell(row),
+                _privileged_cell(row),
+                (row.expires_at or "unknown")[:10],
+                row.engine,
+            ]
+            for row in rows
+        ],
+        wide=wide,
+        empty="No account matches. The ledger is filled by: whalefall run accounts --wait",
+    )
+    if after:
+        say(f"There are more: --after '{after}', or --limit 0 for all.")
+
+
+@accounts.command(
+    examples=[
+        "whalefall accounts show orders alice",
+        "whalefall accounts show shop app@%",
+        "whalefall accounts show orders alice --at 2026-05-31",
+    ]
+)
+@click.argument("instance")
+@click.argument("account")
+@click.option("--at", type=MOMENT, help="As of then: 7d (ago), 2026-05-31, 2026-05-31T18:00.")
+@shows
+def show(
+    instance: str,
+    account: str,
+    at: datetime | None,
+    as_json: bool,
+    wide: bool,  # noqa: ARG001 - every show has --wide
+) -> None:
+    """Show what ACCOUNT holds on the server INSTANCE, now or at an earlier moment."""
+    with opened():
+        from app.services.accounts.accounts_service import accounts_service
+
+        detail = accounts_service.show_account(instance, account, at)
+        shown_zone = zone()
+    if as_json:
+        write_json(detail)
+        return
+    row = detail.account
+    write(f"{row.name} on {row.instance} ({row.engine})", style="bold")
+    write(f"{row.kind}, {_login_cell(row).text}, since {when(row.first_seen_at, shown_zone)}")
+    if row.removed_at:
+        write(f"gone since {when(row.removed_at, shown_zone)}", style="red")
+    if row.privileged:
+        write(f"privileged: {', '.join(row.privileged_because)}", style="yellow")
+    for scope in detail.scopes:
+        write()
+        write(scope.scope, style="bold")
+        if scope.status != "full":
+            seen = f"as of {when(scope.full_at, shown_zone)}" if scope.full_at else "never seen"
+            write(f"{scope.status}: {scope.reason or 'no reason given'}; {seen}", style="yellow")
+        for line in scope.lines:
+            write(line, indent=2)
+        if not scope.lines:
+            write("nothing" if scope.full_at else "unknown", indent=2)
+    if detail.changes:
+        write()
+        write("Changes", style="bold")
+    for change in detail.changes:
+        write(f"{when(change.occurred_at, shown_zone)}  {change.title}")
+        for line in change.lines:
+            write(line, indent=2)
+
+
+@accounts.command(
+    examples=[
+        "whalefall accounts changes --since 24h",
+        "whalefall accounts changes --instance orders --raised",
+        "whalefall accounts changes --since 7d --limit 0 --json",
+    ]
+)
+@click.option("--instance", help="Only this server.")
+@click.option("--account", help="Only this account.")
+@click.option("--since", type=MOMENT, help="Since then: 24h, 7d, 2026-05-31.")
+@click.option("--raised", "raised_only", is_flag=True, help="Only what raised a privilege.")
+@click.option("--limit", type=click.IntRange(min=0), default=100, show_default=True, help="0: all.")
+@click.option("--after", metavar="CURSOR", help="Continue where the last list said so.")
+@shows
+def changes(
+    limit: int,
+    after: str | None,
+    as_json: bool,
+    wide: bool,
+    **filters: Any,
+) -> None:
+    """List what changed, newest first."""
+    rows: list[Any] = []
+    with opened():
+        from app.services.accounts.accounts_service import accounts_service
+
+        shown_zone = zone()
+        try:
+            while True:
+                page = accounts_service.list_changes(limit=limit or 1000, after=after, **filters)
+                rows += page.rows
+                after = page.next_after
+                if limit or after is None:
+                    break
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--after") from None
+    if as_json:
+        write_json({"changes": rows, "next_after": after})
+        return
+    from app.cli.tables import Cell, Column
+
+    write_table(
+        [
+            Column("WHEN", least=16),
+            Column("INSTANCE", least=10),
+            Column("ACCOUNT", key=True),
+            Column("DATABASE", least=8, optional=True),
+            Column("CHANGE", least=20),
+        ],
+        [
+            [
+                when(row.occurred_at, shown_zone),
+                row.instance,
+                row.account or "–",
+                row.database or "–",
+                Cell("; ".join([row.title, *row.lines]), "red" if row.raised else ""),
+            ]
+            for row in rows
+        ],
+        wide=wide,
+        empty="Nothing changed, as far as could be seen: whalefall accounts overview",
+    )
+    if after:
+        say(f"There are more: --after '{after}', or --limit 0 for all.")
+
+
+@accounts.command(examples=["whalefall accounts held", "whalefall accounts held --json"])
+@shows
+def held(as_json: bool, wide: bool) -> None:
+    """List removals that wait for a person: too many accounts vanished at once."""
+    with opened():
+        from app.services.accounts.accounts_service import accounts_service
+
+        rows = accounts_service.list_held()
+        shown_zone = zone()
+    if as_json:
+        write_json({"held": rows})
+        return
+    from app.cli.tables import Column
+
+    write_table(
+        [
+            Column("INSTANCE", key=True),
+            Column("MISSED SINCE", least=16),
+            Column("MISSING", right=True),
+            Column("OF", right=True, least=2),
+            Column("ACCOUNTS", least=12),
+        ],
+        [
+            [
+                row.instance,
+                when(row.held_at, shown_zone),
+                f"{len(row.accounts):,}",
+                f"{row.accounts_before:,}",
+                ", ".join(row.accounts),
+            ]
+            for row in rows
+        ],
+        wide=wide,
+        empty="No removal waits for anybody.",
+    )
+    if rows:
+        say("If they are really gone: whalefall accounts confirm-removal INSTANCE")
+
+
+@accounts.command(
+    "confirm-removal",
+    examples=[
+        "whalefall accounts confirm-removal orders",
+        "whalefall accounts confirm-removal orders --yes",
+    ],
+)
+@click.argument("instance")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def confirm_removal(instance: str, yes: bool) -> None:
+    """Confirm that the accounts which vanished from INSTANCE all at once are gone."""
+    with opened():
+        from app.services.accounts.accounts_service import accounts_service
+
+        waiting = [row for row in accounts_service.list_held() if row.instance == instance]
+        for row in waiting:
+            say(f"{len(row.accounts):,} of {row.accounts_before:,} accounts are missing:")
+            say(", ".join(row.accounts[:20]) + (", …" if len(row.accounts) > 20 else ""))
+        if waiting and not yes and not click.confirm("Are they gone for good?", err=True):
+            say("Nothing was changed.")
+            raise click.exceptions.Exit(Exit.FAILURE)
+        removed = accounts_service.confirm_removal(instance, who())
+    say(f"{removed:,} accounts of {instance} are recorded as removed.")
+
+
+def _login_cell(row: AccountRow) -> Cell:
+    from app.cli.tables import Cell
+
+    if row.removed_at:
+        return Cell("gone", "red")
+    if row.locked:
+        return Cell("locked", "yellow")
+    if row.can_login is None:
+        return Cell("unknown")
+    return Cell("yes" if row.can_login else "no")
+
+
+def _privileged_cell(row: AccountRow) -> Cell:
+    from app.cli.tables import Cell
+
+    if not row.privileged:
+        return Cell("no")
+    return Cell(", ".join(row.privileged_because) or "yes", "yellow")
+
+
+def _fields_of(row: Any) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return asdict(row)
