@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, LargeBinary
+from sqlalchemy import ForeignKey, Index, LargeBinary, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.models.model import Model, SmallId
@@ -32,6 +32,8 @@ class AccountScope(Model):
     status: Mapped[str]
     """full, partial, denied, skipped or failed: the outcome of the last attempt."""
     reason: Mapped[str | None]
+    expected: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Whether it is skipped on every healthy server of the engine, so that nobody needs to act."""
     observed_at: Mapped[datetime]
     full_at: Mapped[datetime | None]
     """When the scope was last seen fully; NULL is never."""

@@ -28,6 +28,8 @@ class Observation:
     remedy: str | None
     changed: int
     duration_ms: int
+    expected: bool
+    """Whether it is skipped on every healthy server of the engine."""
     digest: bytes | None
     """Of the whole answer, if it was full and everything in it found its place."""
 
@@ -52,7 +54,17 @@ def record(
     if not observations:
         return
     columns = _columns(
-        (o.database_id, o.scope, o.status, o.reason, o.remedy, o.changed, o.duration_ms, o.digest)
+        (
+            o.database_id,
+            o.scope,
+            o.status,
+            o.reason,
+            o.remedy,
+            o.changed,
+            o.duration_ms,
+            o.expected,
+            o.digest,
+        )
         for o in observations
     )
     parameters = dict(
@@ -65,6 +77,7 @@ def record(
                 "remedies",
                 "changed",
                 "durations",
+                "expected",
                 "digests",
             ),
             columns,
@@ -83,14 +96,15 @@ def record(
         parameters,
     )
     connection.execute(
-        "INSERT INTO account_scopes AS s (instance_id, database_id, status, reason, observed_at,"
-        " full_at, full_digest)"
-        " SELECT %(instance)s, database_id, status, reason, %(at)s,"
+        "INSERT INTO account_scopes AS s (instance_id, database_id, status, reason, expected,"
+        " observed_at, full_at, full_digest)"
+        " SELECT %(instance)s, database_id, status, reason, expected, %(at)s,"
         "  CASE WHEN status = 'full' THEN %(at)s::timestamptz END, digest"
         " FROM unnest(%(database_ids)s::integer[], %(statuses)s::text[], %(reasons)s::text[],"
-        "  %(digests)s::bytea[]) AS n(database_id, status, reason, digest)"
+        "  %(expected)s::boolean[], %(digests)s::bytea[])"
+        "  AS n(database_id, status, reason, expected, digest)"
         " ON CONFLICT (instance_id, database_id) DO UPDATE SET status = excluded.status,"
-        "  reason = excluded.reason, observed_at = excluded.observed_at,"
+        "  reason = excluded.reason, expected = excluded.expected, observed_at = excluded.observed_at,"
         "  full_at = coalesce(excluded.full_at, s.full_at),"
         "  full_digest = CASE WHEN excluded.status = 'full' THEN excluded.full_digest"
         "   ELSE s.full_digest END",

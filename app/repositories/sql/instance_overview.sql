@@ -34,7 +34,7 @@ LEFT JOIN LATERAL (
             jsonb_agg(
                 jsonb_build_array(coalesce(d.name, 'server'), s.status, s.reason)
                 ORDER BY d.name NULLS FIRST
-            ) FILTER (WHERE s.status <> 'full'),
+            ) FILTER (WHERE s.status <> 'full' AND NOT s.expected),
             '[]'
         ) AS scopes_not_seen
     FROM account_scopes AS s

@@ -114,7 +114,7 @@ class InstanceOverview:
     held: int
     scopes_full: int
     scopes_not_seen: list[tuple[str, str, str | None]]
-    """(scope, status, reason), those included that are skipped on every server."""
+    """(scope, status, reason), without those that are skipped on every server."""
     last_sync_at: datetime | None
     state: str | None
     error: str | None

@@ -211,7 +211,7 @@ class InstanceLedger:
             moment,
             [
                 Observation(
-                    None, "server", error.status, error.message, error.remedy, 0, duration_ms, None
+                    None, "server", error.status, error.message, error.remedy, 0, duration_ms, False, None
                 )
             ],
         )
@@ -530,6 +530,7 @@ def _observation(
         reading.remedy,
         changed,
         reading.duration_ms,
+        reading.expected,
         digest,
     )
 
