@@ -108,7 +108,7 @@ def _be_the_clock(app: Flask, stop: threading.Event, register: Register, lock: _
        what could not be recorded at its time.
     """
     announce_jobs(app, register)
-    recorder = _FireRecorder(app)
+    recorder = FireRecorder(app)
     scheduler = _registered(app, register, recorder)
     code_triggers = {job.id: job.trigger for job in scheduler.get_jobs()}
     applied: dict[str, tuple[str | None, bool]] = {}
@@ -191,7 +191,7 @@ def _trigger_in_effect(job: JobSummary, of_code: CronTrigger) -> CronTrigger:
         return of_code
 
 
-class _FireRecorder(BaseExecutor):  # type: ignore[misc] # APScheduler ships no types
+class FireRecorder(BaseExecutor):  # type: ignore[misc] # APScheduler ships no types
     """Records fires instead of running jobs."""
 
     def __init__(self, app: Flask) -> None:

@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.schedulers.base import BaseScheduler
+from apscheduler.triggers.cron import CronTrigger
+from flask import Flask
+from sqlalchemy import text
+
+from app.constants.runs import State
+from app.models import db
+from app.scheduler import (
+    Register,
+    announce_jobs,
+    FireRecorder,
+    register_jobs,
+    run_scheduler,
+    task_functions,
+)
+from app.services.schedule.schedule_service import schedule_service
+from app.services.task_runs.task_runs_service import task_runs_service
+from app.tasks.accounts_sync_tasks import sync_accounts
+from app.worker import Registry, run_worker
+
+
+def tick() -> dict[str, Any]:
+    return {"success_count": 1, "failed_count": 0}
+
+
+def every_second(scheduler: BaseScheduler, app: Flask) -> None:  # noqa: ARG001 - as register_jobs
+    scheduler.add_job(func=tick, trigger=CronTrigger(second="*"), id="tick_often", name="tick")
+
+
+def every_minute(scheduler: BaseScheduler, app: Flask) -> None:  # noqa: ARG001 - as register_jobs
+    scheduler.add_job(func=tick, trigger=CronTrigger(minute="*"), id="tick_often", name="tick")
+
+
+@contextmanager
+def running(*functions: Callable[[threading.Event], None]) -> Iterator[list[threading.Event]]:
+    stops = [threading.Event() for _ in functions]
+    threads = [
+        threading.Thread(target=function, args=(stop,))
+        for function, stop in zip(functions, stops, strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        yield stops
+    finally:
+        for stop in stops:
+            stop.set()
+        for thread in threads:
+            thread.join(30)
+            assert not thread.is_alive()
+
+
+def clock(app: Flask, register: Register) -> Callable[[threading.Event], None]:
+    return lambda stop: run_scheduler(app, stop, register)
+
+
+def fires() -> list[Any]:
+    rows = db.session.execute(text("SELECT * FROM job_fires ORDER BY scheduled_at")).all()
+    db.session.rollback()
+    return list(rows)
+
+
+def until(condition: Callable[[], bool], seconds: float = 15.0) -> float:
+    started = time.monotonic()
+    while not condition():
+        assert time.monotonic() - started < seconds, "it did not happen in time"
+        time.sleep(0.05)
+    return time.monotonic() - started
+
+
+def test_the_schedule_is_what_the_specification_says(app: Flask) -> None:
+    scheduler = BackgroundScheduler()
+    register_jobs(scheduler, app)
+    (job,) = scheduler.get_jobs()
+    assert (job.id, job.name, job.func) == ("sync_accounts_daily", "每日账户同步", sync_accounts)
+    assert task_functions(app) == {"sync_accounts": sync_accounts}
+
+
+def test_a_schedule_without_a_zone_is_in_the_configured_one(app: Flask) -> None:
+    announce_jobs(app)
+    (job,) = schedule_service.list_jobs()
+    assert job.code_cron == "0 2 * * *"
+    assert job.next_fire_at is not None
+    assert job.next_fire_at.tzinfo == ZoneInfo("Asia/Shanghai")
+    assert job.next_fire_at.hour == 2
+
+
+def test_two_clocks_on_one_store_make_twenty_runs_of_twenty_ticks(app: Flask) -> None:
+    registry = Registry(tasks={"tick": tick}, item_work={})
+    with running(
+        clock(app, every_second),
+        clock(app, every_second),
+        lambda stop: run_worker(app, stop, registry),
+    ):
+        until(lambda: len(fires()) >= 20, seconds=40)
+    moments = [fire.scheduled_at for fire in fires()]
+    gaps = {
+        (later - earlier).total_seconds()
+        for earlier, later in zip(moments, moments[1:], strict=False)
+    }
+    assert gaps == {1.0}
+    late = [(fire.recorded_at - fire.scheduled_at).total_seconds() for fire in fires()]
+    print(f"\n{len(moments)} ticks, the latest {max(late):.2f} s late")
+    started = [fire.run_id for fire in fires() if fire.outcome == "started"]
+    assert len(started) == len(set(started)) == len(moments)
+    runs = task_runs_service.list_runs(limit=1000)
+    assert len(runs) == len(moments)
+    assert {run.state for run in runs} <= {State.SUCCEEDED, State.QUEUED}
+
+
+def test_what_an_operator_changes_takes_effect_within_seconds(app: Flask) -> None:
+    with running(clock(app, every_second)):
+        until(lambda: len(fires()) >= 2)
+        schedule_service.pause("tick_often")
+        time.sleep(3.5)
+        paused = len(fires())
+        time.sleep(2)
+        assert len(fires()) == paused
+        schedule_service.resume("tick_often")
+        assert until(lambda: len(fires()) > paused) < 4
+        schedule_service.set_cron("tick_often", "0 0 1 1 *")
+        time.sleep(3.5)
+        yearly = len(fires())
+        time.sleep(2)
+        assert len(fires()) == yearly
+        schedule_service.set_cron("tick_often", None)
+        assert until(lambda: len(fires()) > yearly) < 4
+
+
+def test_a_fire_missed_while_nobody_was_the_clock_is_caught_up_once(app: Flask) -> None:
+    announce_jobs(app, every_minute)
+    with running(clock(app, every_minute)):
+        time.sleep(1)
+    caught_up = [run for run in task_runs_service.list_runs() if run.trigger == "catch_up"]
+    assert caught_up == []
+    db.session.execute(text("UPDATE job_settings SET effective_since = now() - interval '2 hours'"))
+    db.session.execute(text("DELETE FROM job_fires"))
+    db.session.commit()
+    with running(clock(app, every_minute), clock(app, every_minute)):
+        until(lambda: len(fires()) >= 1)
+        time.sleep(1)
+    assert 1 <= len(fires()) <= 2  # the second is the next minute's, if it has begun
+    assert [run.trigger for run in task_runs_service.list_runs()] == ["catch_up"]
+
+
+def test_a_clock_that_loses_its_session_stops_and_another_goes_on(app: Flask) -> None:
+    with running(clock(app, every_second), clock(app, every_second)):
+        until(lambda: len(fires()) >= 2)
+        ended = db.session.scalars(
+            text(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " JOIN pg_locks USING (pid)"
+                " WHERE datname = current_database() AND locktype = 'advisory' AND granted"
+                " AND application_name = 'whalefall clock'"
+            )
+        ).all()
+        db.session.rollback()
+        assert ended == [True]
+        before = len(fires())
+        print(f"\ntakeover after a lost session: {until(lambda: len(fires()) > before):.1f} s")
+        until(lambda: len(fires()) >= before + 4)
+    moments = [fire.scheduled_at for fire in fires()]
+    assert len(moments) == len(set(moments))
+
+
+def test_no_job_of_a_fixed_hour_is_fired_when_the_clock_shows_it_again(app: Flask) -> None:
+    zone = ZoneInfo("Europe/Berlin")
+    recorder = FireRecorder(app)
+    scheduler = BackgroundScheduler(timezone=zone, executors={"default": recorder})
+    daily = scheduler.add_job(tick, CronTrigger(hour=2, minute=30, timezone=zone), id="daily")
+    scheduler.start(paused=True)
+    try:
+        now = datetime.now(zone)
+        recorder.submit_job(daily, [now.replace(fold=1)])
+        assert fires() == []
+        recorder.submit_job(daily, [now])
+        recorder.submit_job(daily, [now])
+        assert len(fires()) == 1
+    finally:
+        scheduler.shutdown()
+
+
+def test_a_process_that_slept_past_the_grace_time_fires_nothing_stale(app: Flask) -> None:
+    zone = ZoneInfo("Asia/Shanghai")
+    recorder = FireRecorder(app)
+    scheduler = BackgroundScheduler(timezone=zone, executors={"default": recorder})
+    job = scheduler.add_job(tick, CronTrigger(hour=2, timezone=zone), id="daily")
+    scheduler.start(paused=True)
+    try:
+        recorder.submit_job(job, [datetime(2026, 1, 1, 2, tzinfo=zone)])
+        assert fires() == []
+    finally:
+        scheduler.shutdown()
+
+
+def test_a_clock_stops_when_told_to(app: Flask) -> None:
+    with running(clock(app, every_second)) as stops:
+        until(lambda: len(fires()) >= 1)
+        stops[0].set()
+        time.sleep(1.5)
+        before = len(fires())
+        time.sleep(1.5)
+        assert len(fires()) == before
