@@ -16,8 +16,10 @@ from app.constants.accounts import AccountKind
 from app.constants.engines import Engine
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from app.cli.tables import Cell
-    from app.services.accounts.accounts_service import AccountRow
+    from app.services.accounts.accounts_service import AccountRow, InstanceOverview
 
 
 @click.group(
@@ -39,28 +41,19 @@ def accounts() -> None:
 @accounts.command(examples=["whalefall accounts overview", "whalefall accounts overview --json"])
 @shows
 def overview(as_json: bool, wide: bool) -> None:
-    """Per server: accounts, privileged ones, changes, and what could not be seen."""
+    """Per server: accounts, privileged ones, changes of 24 hours, and what could not be seen."""
     with opened():
         from app.services.accounts.accounts_service import accounts_service
 
         rows = accounts_service.overview()
-        shown_zone = zone()
-    if as_json:
-        write_json(
-            {
-                "instances": [
-                    _fields_of(row)
-                    | {
-                        "scopes_not_seen": [
-                            {"scope": scope, "status": status, "reason": reason}
-                            for scope, status, reason in row.scopes_not_seen
-                        ]
-                    }
-                    for row in rows
-                ]
-            }
-        )
-        return
+        if not as_json:
+            write_overview(rows, wide=wide)
+            return
+    write_json({"instances": rows})
+
+
+def write_overview(rows: Sequence[InstanceOverview], *, wide: bool) -> None:
+    """Write the table of the servers, and below it what could not be seen and why."""
     from app.cli.tables import Column
 
     write_table(
@@ -68,12 +61,12 @@ def overview(as_json: bool, wide: bool) -> None:
             Column("INSTANCE", key=True),
             Column("STATE", least=9),
             Column("ACCOUNTS", right=True),
-            Column("PRIVILEGED", right=True),
-            Column("CHANGES 24H", right=True),
-            Column("HELD", right=True, least=4),
+            Column("PRIV.", right=True, least=5),
+            Column("CHANGES", right=True),
+            Column("UNSEEN", right=True, least=6),
             Column("SYNCED", least=16),
-            Column("ENGINE", least=10, optional=True),
             Column("VERSION", optional=True),
+            Column("ENGINE", least=10, optional=True),
         ],
         [
             [
@@ -82,10 +75,10 @@ def overview(as_json: bool, wide: bool) -> None:
                 f"{row.accounts:,}",
                 f"{row.privileged:,}",
                 f"{row.changes_24h:,}",
-                f"{row.held:,}",
-                when(row.last_sync_at, shown_zone),
-                row.engine,
+                f"{len(row.scopes_not_seen):,}",
+                when(row.last_sync_at, zone()),
                 row.version or "–",
+                row.engine,
             ]
             for row in rows
         ],
@@ -93,10 +86,14 @@ def overview(as_json: bool, wide: bool) -> None:
         empty="No server is registered. Register one: whalefall instance add --help",
     )
     for row in rows:
-        if row.error:
-            write(f"{row.instance}: {row.error}", style="red")
-        for scope, status, reason in row.scopes_not_seen:
-            write(f"{row.instance}: {scope} {status}: {reason or 'no reason given'}")
+        if row.held:
+            write(f"{row.instance}: {row.held:,} accounts vanished at once", style="yellow")
+            write("If they are gone: whalefall accounts held", indent=4)
+        for unseen in row.scopes_not_seen:
+            write(f"{row.instance}: {unseen.scope} was not seen ({unseen.status})", style="yellow")
+            write(unseen.reason or "no reason given", indent=4)
+            if unseen.remedy:
+                write(unseen.remedy, indent=4, style="bold")
 
 
 @accounts.command(
@@ -382,9 +379,3 @@ def _privileged_cell(row: AccountRow) -> Cell:
     if not row.privileged:
         return Cell("no")
     return Cell(", ".join(row.privileged_because) or "yes", "yellow")
-
-
-def _fields_of(row: Any) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    return asdict(row)

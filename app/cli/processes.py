@@ -32,10 +32,10 @@ def up() -> None:
     WHALEFALL_DATABASE_URL names; its tables are migrated first. More workers, here or on other
     machines, may be added at any time: whalefall worker
     """
-    with _stoppable() as stop, opened(migrate=True, stays=True) as app:
+    with stoppable() as stop, opened(migrate=True, stays=True) as app:
         from app.worker import run_all
 
-        _tell_what_runs(app, "scheduler and worker")
+        tell_what_runs(app, "scheduler and worker")
         run_all(app, stop)
     say("Stopped.")
 
@@ -46,10 +46,10 @@ def scheduler() -> None:
 
     Several may be up: one is the clock, the others take over within seconds when it dies.
     """
-    with _stoppable() as stop, opened(stays=True) as app:
+    with stoppable() as stop, opened(stays=True) as app:
         from app.scheduler import run_scheduler
 
-        _tell_what_runs(app, "scheduler")
+        tell_what_runs(app, "scheduler")
         run_scheduler(app, stop)
     say("Stopped.")
 
@@ -60,16 +60,16 @@ def worker() -> None:
 
     Several may be up, on any number of machines.
     """
-    with _stoppable() as stop, opened(stays=True) as app:
+    with stoppable() as stop, opened(stays=True) as app:
         from app.worker import run_worker
 
-        _tell_what_runs(app, "worker")
+        tell_what_runs(app, "worker")
         run_worker(app, stop)
     say("Stopped.")
 
 
 @contextmanager
-def _stoppable() -> Iterator[threading.Event]:
+def stoppable() -> Iterator[threading.Event]:
     """Give an event that SIGINT and SIGTERM set; a second signal ends the process at once."""
     stop = threading.Event()
 
@@ -88,7 +88,8 @@ def _stoppable() -> Iterator[threading.Event]:
             signal.signal(number, action)
 
 
-def _tell_what_runs(app: Flask, what: str) -> None:
+def tell_what_runs(app: Flask, what: str) -> None:
+    """Say what this process is, where its data are and what is due."""
     from app.config import current_settings
     from app.scheduler import announce_jobs
     from app.services.instances.instances_service import instances_service

@@ -11,6 +11,7 @@ import click
 from app import __version__
 from app.cli.accounts import accounts
 from app.cli.credential import credential
+from app.cli.demo import demo
 from app.cli.errors import EXIT_CODES, Exit, tell
 from app.cli.instance import instance
 from app.cli.jobs import jobs
@@ -63,6 +64,7 @@ for _command in (
     db,
     key,
     settings,
+    demo,
 ):
     cli.add_command(_command)
 

@@ -32,6 +32,8 @@ class AccountScope(Model):
     status: Mapped[str]
     """full, partial, denied, skipped or failed: the outcome of the last attempt."""
     reason: Mapped[str | None]
+    remedy: Mapped[str | None]
+    """What to do about it, for example the GRANT to paste."""
     expected: Mapped[bool] = mapped_column(server_default=text("false"))
     """Whether it is skipped on every healthy server of the engine, so that nobody needs to act."""
     observed_at: Mapped[datetime]

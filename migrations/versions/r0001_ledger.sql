@@ -106,6 +106,7 @@ CREATE TABLE account_scopes (
     database_id integer,  -- NULL: the server
     status      text        NOT NULL,
     reason      text,
+    remedy      text,
     expected    boolean     NOT NULL DEFAULT false,
     observed_at timestamptz NOT NULL,
     full_at     timestamptz,

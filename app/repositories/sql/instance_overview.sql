@@ -32,7 +32,7 @@ LEFT JOIN LATERAL (
         count(*) FILTER (WHERE s.status = 'full') AS scopes_full,
         coalesce(
             jsonb_agg(
-                jsonb_build_array(coalesce(d.name, 'server'), s.status, s.reason)
+                jsonb_build_array(coalesce(d.name, 'server'), s.status, s.reason, s.remedy)
                 ORDER BY d.name NULLS FIRST
             ) FILTER (WHERE s.status <> 'full' AND NOT s.expected),
             '[]'

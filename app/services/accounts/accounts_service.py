@@ -101,6 +101,16 @@ class HeldRow:
 
 
 @dataclass(frozen=True)
+class UnseenScope:
+    """A scope that the last sync did not see fully."""
+
+    scope: str
+    status: str
+    reason: str | None
+    remedy: str | None
+
+
+@dataclass(frozen=True)
 class InstanceOverview:
     """What the ledger holds of one instance."""
 
@@ -113,8 +123,8 @@ class InstanceOverview:
     raised_24h: int
     held: int
     scopes_full: int
-    scopes_not_seen: list[tuple[str, str, str | None]]
-    """(scope, status, reason), without those that are skipped on every server."""
+    scopes_not_seen: list[UnseenScope]
+    """Without those that are skipped on every server."""
     last_sync_at: datetime | None
     state: str | None
     error: str | None
@@ -288,7 +298,7 @@ class AccountsService:
                 row.raised_24h,
                 row.held,
                 row.scopes_full,
-                [(name, status, reason) for name, status, reason in row.scopes_not_seen],
+                [UnseenScope(*values) for values in row.scopes_not_seen],
                 row.last_sync_at,
                 row.state,
                 row.error,

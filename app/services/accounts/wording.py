@@ -33,25 +33,22 @@ def change_lines(kind: str, diff: dict[str, Any]) -> list[str]:
         return [f"was called {before}, is called {after}"]
     lines = [f"+ {text}" for text in _fact_lines(diff.get("added", ()))]
     lines += [f"- {text}" for text in _fact_lines(diff.get("removed", ()))]
+    attributes = diff.get("attributes", {})
+    if kind == ChangeKind.ACCOUNT_CREATED:
+        # nothing was there before: what it is says more than what it is not
+        text = _attributes({name: after for name, (_, after) in attributes.items()})
+        return [f"+ {text}", *lines] if text else lines
     lines += [
         f"~ {name}: {_value(before)} → {_value(after)}"
-        for name, (before, after) in diff.get("attributes", {}).items()
+        for name, (before, after) in attributes.items()
     ]
     return lines
 
 
 def holding_lines(facts: dict[str, Any], name_of: Callable[[str], str]) -> list[str]:
     """Return what an account holds in one scope, one sentence for each kind of thing and object."""
-    lines = []
-    attributes = {k: v for k, v in facts.get("attributes", {}).items() if k != "name"}
-    if attributes:
-        shown = (
-            name if value is True else f"{name} {_value(value)}"
-            for name, value in sorted(attributes.items())
-            if value not in (False, None, "", 0)
-        )
-        if text := ", ".join(shown):
-            lines.append(text)
+    text = _attributes(facts.get("attributes", {}))
+    lines = [text] if text else []
     lines += [
         _membership({**entry, "role": name_of(entry["role"])})
         for entry in facts.get("memberships", ())
@@ -73,6 +70,15 @@ def holding_lines(facts: dict[str, Any], name_of: Callable[[str], str]) -> list[
             f" {', '.join(words) or 'nothing'} to {name_of(entry['to'])}"
         )
     return lines
+
+
+def _attributes(attributes: dict[str, Any]) -> str:
+    shown = (
+        name if value is True else f"{name} {_value(value)}"
+        for name, value in sorted(attributes.items())
+        if name != "name" and value not in (False, None, "", 0, -1)
+    )
+    return ", ".join(shown)
 
 
 def _fact_lines(facts: Iterable[dict[str, Any]]) -> list[str]:

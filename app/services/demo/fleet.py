@@ -1,7 +1,7 @@
 """The demo fleet: real servers of our own, filled with accounts as they are found in the wild.
 
-They answer on Unix sockets only and keep their data below the demo's directory, so that a second start
-shows what changed since the first.
+They answer on Unix sockets only and keep their data below the demo's directory, so that a second
+start shows what changed since the first.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ import pymysql
 from psycopg import sql
 
 from app.constants.engines import Engine
-from app.utils.embedded_postgres import EmbeddedPostgres, write_file
+from app.repositories.remote.mariadb import server as mariadb
+from app.repositories.remote.mysql import server as mysql
+from app.utils.embedded_postgres import EmbeddedPostgres
 from app.utils.local_mysqld import (
     LocalServer,
     ServerDidNotStartError,
@@ -28,8 +30,14 @@ from app.utils.local_mysqld import (
     start_mysqld,
 )
 from app.utils.postgres_binaries import embedded_postgres
+from app.utils.postgres_server import write_file
 
 MONITOR = "whalefall_monitor"
+MONITORED = {
+    Engine.MARIADB: ("mysql.global_priv", *mariadb.TABLES.values()),
+    Engine.MYSQL: ("mysql.user", *mysql.TABLES.values()),
+}
+"""What the monitoring account may read, and nothing else."""
 DATABASES = ("orders", "crm", "analytics", "payroll")
 
 
@@ -64,7 +72,8 @@ def running_fleet(directory: Path, unpacked_servers: Path | None) -> Iterator[Fl
 
     Args:
         directory: Keeps their data from one start to the next.
-        unpacked_servers: A folder filled by ``tools/fetch_servers.py``; None looks for installed ones only.
+        unpacked_servers: A folder filled by ``tools/fetch_servers.py``; None looks for
+            installed ones only.
 
     """
     directory.mkdir(parents=True, exist_ok=True)
@@ -151,8 +160,8 @@ def _prepare_mysqld(server: LocalServer, password_file: Path) -> DemoServer:
         with closing(_as_root(server)) as connection, connection.cursor() as cursor:
             _run_script(cursor, "mariadb_server.sql")
             cursor.execute(f"CREATE USER {MONITOR}@localhost IDENTIFIED BY %s", (password,))
-            for table in _monitoring_tables(server.install.engine):
-                cursor.execute(f"GRANT SELECT ON mysql.{table} TO {MONITOR}@localhost")
+            for table in MONITORED[server.install.engine]:
+                cursor.execute(f"GRANT SELECT ON {table} TO {MONITOR}@localhost")
         _keep_secret(password_file, password)
     return DemoServer(
         f"demo-{server.install.engine.value}",

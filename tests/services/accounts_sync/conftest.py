@@ -17,8 +17,9 @@ from app.models import db
 from app.services.accounts_sync.accounts_sync_service import accounts_sync_service
 from app.services.credentials.credentials_service import credentials_service
 from app.services.instances.instances_service import instances_service
-from app.utils.embedded_postgres import EmbeddedPostgres, write_file
+from app.utils.embedded_postgres import EmbeddedPostgres
 from app.utils.postgres_binaries import embedded_postgres
+from app.utils.postgres_server import write_file
 
 MONITOR = "monitor"
 PASSWORD = "correct horse battery staple"

@@ -1,0 +1,165 @@
+"""``whalefall demo``: the main job on real servers of our own, from an empty directory."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from app.cli.errors import Exit
+from app.cli.output import say, write
+from app.cli.processes import stoppable, tell_what_runs
+from app.cli.progress import follow
+from app.cli.store import opened, who
+from app.cli.teaching import Command
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from app.services.demo.fleet import Fleet
+
+
+@click.command(cls=Command, examples=["whalefall demo", "whalefall demo --once"])
+@click.option("--once", is_flag=True, help="End after the second sync instead of staying up.")
+@click.option(
+    "--servers",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of unpacked MariaDB or MySQL servers; without it only installed ones are used.",
+)
+def demo(once: bool, servers: Path | None) -> None:
+    """Show the main job on a small fleet of real servers, then stay up like `whalefall up`.
+
+    Starts a PostgreSQL and, where one can be found, a MariaDB or MySQL of its own, reads who may do
+    what on them, changes something there, and reads again. As soon as a server of yours is
+    registered the demo's servers stay away and only yours are read.
+    """
+    with stoppable() as stop, opened(migrate=True) as app:
+        from app.services.demo.demo_service import demo_service
+
+        tell_what_runs(app, "scheduler and worker")
+        with _everything_up(app, stop):
+            if demo_service.only_demo_registered():
+                _show_on_demo_servers(stop, once=once, servers=servers)
+            else:
+                say("Servers of yours are registered: the demo's own stay away.")
+                _sync("Reading every registered server")
+                _overview()
+                if not once:
+                    _stay(stop)
+    say("Stopped.")
+
+
+def _show_on_demo_servers(stop: threading.Event, *, once: bool, servers: Path | None) -> None:
+    from app.config import current_settings
+    from app.services.demo.demo_service import demo_service
+    from app.services.demo.fleet import running_fleet
+
+    say("")
+    say("Starting the demo's database servers …")
+    with running_fleet(current_settings().data_dir / "demo", servers) as fleet:
+        added = demo_service.register(fleet)
+        for server in fleet.servers:
+            new = "new" if server.name in added else "known from an earlier demo"
+            say(f"  {server.name}: {server.engine.value}, {new}")
+        for reason in fleet.left_out:
+            say(f"  left out: {reason}", style="yellow")
+        _sync("First sync")
+        _overview()
+        _change_and_sync(fleet)
+        write()
+        write("See for yourself, in another terminal:", style="bold")
+        for line in (
+            "whalefall accounts list --privileged",
+            "whalefall accounts show demo-postgresql alice",
+            "whalefall accounts changes --since 1h",
+            "whalefall runs list",
+            "whalefall instance add --help",
+        ):
+            write(line, indent=2)
+        if not once:
+            _stay(stop)
+
+
+def _change_and_sync(fleet: Fleet) -> None:
+    from app.services.accounts.accounts_service import accounts_service
+
+    seen_so_far = _newest_change()
+    say("")
+    say("Now somebody changes accounts on the servers …")
+    fleet.change_something()
+    _sync("Second sync")
+    write()
+    write("What changed (! raised a privilege)", style="bold")
+    for change in reversed(accounts_service.list_changes(since=seen_so_far).rows):
+        where = f" in {change.database}" if change.database else ""
+        of_whom = f" {change.account}" if change.account else ""
+        write(
+            f"{'!' if change.raised else ' '} {change.instance}:{of_whom}{where}: {change.title}",
+            style="red" if change.raised else None,
+        )
+        for line in change.lines:
+            write(line, indent=4)
+
+
+def _newest_change() -> datetime:
+    from datetime import UTC, timedelta
+
+    from app.services.accounts.accounts_service import accounts_service
+
+    rows = accounts_service.list_changes(limit=1).rows
+    return (
+        rows[0].occurred_at + timedelta(microseconds=1)
+        if rows
+        else datetime(1970, 1, 1, tzinfo=UTC)
+    )
+
+
+def _overview() -> None:
+    from app.cli.accounts import write_overview
+    from app.services.accounts.accounts_service import accounts_service
+
+    write()
+    write_overview(accounts_service.overview(), wide=False)
+
+
+def _sync(what: str) -> None:
+    from app.constants.runs import State, Trigger
+    from app.services.task_runs.task_runs_service import task_runs_service
+
+    say("")
+    say(f"{what} …")
+    run_id = task_runs_service.request(
+        "sync_accounts", trigger=Trigger.CLI, requested_by=who()
+    ).run_id
+    ended = follow(run_id)
+    say(
+        f"Run {run_id} {ended.state}: {ended.succeeded_count} full, {ended.partial_count} partial,"
+        f" {ended.failed_count} failed."
+    )
+    if ended.state == State.FAILED:
+        raise click.exceptions.Exit(Exit.FAILURE)
+
+
+@contextmanager
+def _everything_up(app: Flask, stop: threading.Event) -> Iterator[None]:
+    """Run scheduler and worker beside this thread; whoever leaves the block ends them."""
+    from app.worker import run_all
+
+    thread = threading.Thread(target=run_all, args=(app, stop), name="up")
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _stay(stop: threading.Event) -> None:
+    say("")
+    say("Staying up; the scheduler syncs again every night. Ctrl-C ends it.")
+    stop.wait()
