@@ -76,7 +76,6 @@ SETTINGS: dict[str, str | int] = {
 }
 NOT_DURABLE: dict[str, str | int] = {
     "fsync": "off",
-    "synchronous_commit": "off",
     "full_page_writes": "off",
 }
 
@@ -275,10 +274,12 @@ class EmbeddedPostgres:
         _detach()
         if not alone:
             return
+        killed = False
         while not _try_lock(users, fcntl.LOCK_EX):
             time.sleep(0.1)
-            if self._was_killed():
-                self._restart(users)
+            killed = killed or self._was_killed()
+            if killed:
+                killed = not self._restart(users)
         self._stop_server()
         os.close(guard_lock)  # first: whoever gets the users' lock must find that there is no guard
         os.close(users)
@@ -287,18 +288,20 @@ class EmbeddedPostgres:
         """Tell whether the server ended without removing its pid file, as a stopped one does."""
         return (self.data_dir / "postmaster.pid").exists() and postmaster(self.data_dir) is None
 
-    def _restart(self, users: int) -> None:
+    def _restart(self, users: int) -> bool:
+        """Start the killed server again for its users; False if it has to be tried once more."""
         with _locked(self.directory / "start.lock"):
             if not _try_lock(users, fcntl.LOCK_SH):
-                return  # its last user is about to leave
+                return False  # its last user is about to leave
             try:
-                if self._was_killed():
-                    self._start_if_down()
+                self._start_if_down()
             except EmbeddedPostgresError as failure:
                 print(failure, file=sys.stderr, flush=True)  # the guard's log
                 time.sleep(1)
+                return False
             finally:
                 fcntl.flock(users, fcntl.LOCK_UN)
+        return True
 
 
 def _open_lock(path: Path) -> int:

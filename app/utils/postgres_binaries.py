@@ -120,17 +120,20 @@ def reachable_binaries(copy_to: Path, account: Account) -> Path:
     bin_dir = find_binaries()
     if os.geteuid() != 0 or _succeeds([str(bin_dir / "postgres"), "--version"], account):
         return bin_dir
+    package = bin_dir.parents[1]
     home = copy_to / f"postgresql-{binaries_version()}"
     if not home.exists():
         logger.info("Copying PostgreSQL to where its account can reach it", directory=str(home))
         draft = copy_to / f"{home.name}.{os.getpid()}.new"
         unwanted = shutil.ignore_patterns("include", "doc", "*.a", "pkgconfig")
-        shutil.copytree(bin_dir.parent, draft, symlinks=True, ignore=unwanted)
+        for part in (package, package.with_name(f"{package.name}.libs")):  # it links to the latter
+            if part.exists():
+                shutil.copytree(part, draft / part.name, symlinks=True, ignore=unwanted)
         try:
             draft.rename(home)
         except OSError:  # another process was faster
             shutil.rmtree(draft)
-    return home / "bin"
+    return home / bin_dir.relative_to(package.parent)
 
 
 def embedded_postgres(directory: Path, *, durable: bool = True) -> EmbeddedPostgres:

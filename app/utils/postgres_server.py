@@ -86,25 +86,16 @@ def configure(data_dir: Path, settings: Mapping[str, str | int]) -> None:
 
 def start(bin_dir: Path, data_dir: Path, log_file: Path) -> None:
     """Start the server and wait until it takes connections; recovers what a kill -9 left behind."""
-    deadline = time.monotonic() + START_SECONDS
+    _end_leftover_processes(data_dir)
+    _remove_leftover_locks(data_dir)
+    told_before = log_file.stat().st_size if log_file.exists() else 0
     command = _pg_ctl(bin_dir, data_dir, START_SECONDS)
-    while True:
-        _remove_recycled_pid_file(data_dir)
-        told_before = log_file.stat().st_size if log_file.exists() else 0
-        try:
-            _run([*command, "-l", log_file, "start"], data_dir, "start")
-        except EmbeddedPostgresError as failure:
-            left = _processes_in(data_dir)
-            if left and time.monotonic() < deadline:
-                # Backends that outlived their postmaster keep its shared memory.
-                for pid in left:
-                    _signal(pid, signal.SIGQUIT)
-                time.sleep(0.3)
-                continue
-            told = log_file.read_bytes()[told_before:] if log_file.exists() else b""
-            detail = told.decode(errors="replace").strip()[-2000:]
-            raise EmbeddedPostgresError(f"{failure}\n{detail}") from None
-        return
+    try:
+        _run([*command, "-l", log_file, "start"], data_dir, "start")
+    except EmbeddedPostgresError as failure:
+        told = log_file.read_bytes()[told_before:] if log_file.exists() else b""
+        detail = told.decode(errors="replace").strip()[-2000:]
+        raise EmbeddedPostgresError(f"{failure}\n{detail}") from None
 
 
 def stop(bin_dir: Path, data_dir: Path) -> None:
@@ -129,7 +120,7 @@ def postmaster(data_dir: Path) -> Postmaster | None:
         lines = (data_dir / "postmaster.pid").read_text().splitlines()
     except FileNotFoundError:
         return None
-    if len(lines) < 5 or not _runs_in(int(lines[0]), data_dir):
+    if len(lines) < 5 or not lines[0].isdigit() or not _runs_in(int(lines[0]), data_dir):
         return None
     ready = len(lines) > 7 and lines[7].strip() == "ready"
     return Postmaster(int(lines[0]), int(lines[3]), lines[4], ready)
@@ -171,11 +162,34 @@ def _signal(pid: int, number: int) -> bool:
     return True
 
 
-def _remove_recycled_pid_file(data_dir: Path) -> None:
-    """Remove a pid file whose number another program has got since: it would be believed."""
+def _end_leftover_processes(data_dir: Path) -> None:
+    """End the backends that outlived their killed postmaster: they keep its shared memory."""
+    begun = time.monotonic()
+    while postmaster(data_dir) is None and (left := _processes_in(data_dir)):
+        waited = time.monotonic() - begun
+        if waited > START_SECONDS:
+            raise EmbeddedPostgresError(f"Processes of a killed server do not end: {left}")
+        for pid in left:
+            _signal(pid, signal.SIGQUIT if waited < 5 else signal.SIGKILL)
+        time.sleep(0.1)
+
+
+def _remove_leftover_locks(data_dir: Path) -> None:
+    """Remove a killed server's lock files if its process number is taken: they would be believed.
+
+    It is taken when another program has got it since, or while nobody has buried the dead process.
+    """
     pid_file = data_dir / "postmaster.pid"
-    if pid_file.exists() and postmaster(data_dir) is None and not _processes_in(data_dir):
-        pid_file.unlink(missing_ok=True)
+    if not pid_file.exists() or postmaster(data_dir) is not None:
+        return
+    lines = pid_file.read_text().splitlines()
+    if not lines or not lines[0].isdigit() or not _signal(int(lines[0]), 0):
+        return
+    if len(lines) >= 5 and lines[4]:
+        socket_lock = Path(lines[4]) / f".s.PGSQL.{lines[3]}.lock"
+        if socket_lock.exists() and socket_lock.read_text().split("\n")[0] == lines[0]:
+            socket_lock.unlink()
+    pid_file.unlink()  # last: without it nobody would look for the other
 
 
 def _run(
