@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -37,7 +38,10 @@ STOP_SECONDS = 10.0
 LONGEST_PAUSE_SECONDS = 15.0
 
 # Planned once on an empty table, the statement that fetches a job would read every waiting job twice.
-CONNECTION_OPTIONS = "-c plan_cache_mode=force_custom_plan -c enable_sort=off"
+CONNECTION_OPTIONS = (
+    "-c plan_cache_mode=force_custom_plan -c enable_sort=off"
+    " -c idle_in_transaction_session_timeout=10s"
+)
 
 T = TypeVar("T")
 
@@ -125,7 +129,7 @@ async def _supervise(app: Flask, stop: threading.Event, registry: Registry, stor
                 logger.warning("Worker ended; it starts again", module="worker", seconds=pause)
         if asyncio.get_running_loop().time() - started > 4 * LONGEST_PAUSE_SECONDS:
             pause = 1.0
-        await _until(stop, pause)
+        await _any_of(stop, within_seconds=pause)
         pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
 
@@ -163,8 +167,8 @@ async def _work(app: Flask, stop: threading.Event, registry: Registry, store: _S
             for worker in workers
         ]
         side = [
-            asyncio.create_task(_until(stop, None)),
-            asyncio.create_task(_sweep_for_ever(app)),
+            asyncio.create_task(_any_of(stop, ending)),
+            asyncio.create_task(_sweep_until(app, ending)),
         ]
         logger.info("Worker started", module="worker", items_at_once=store.items_at_once)
         try:
@@ -173,8 +177,6 @@ async def _work(app: Flask, stop: threading.Event, registry: Registry, store: _S
             ending.set()
             for worker in workers:
                 worker.stop()  # type: ignore[no-untyped-call] # theirs
-            for task in side:
-                task.cancel()
             ended = await asyncio.gather(*running, *side, return_exceptions=True)
         for outcome in ended:
             if isinstance(outcome, Exception):
@@ -288,22 +290,22 @@ async def _in_thread(app: Flask, function: Callable[[], T]) -> T:
     return await answer
 
 
-async def _sweep_for_ever(app: Flask) -> None:
-    while True:
-        await asyncio.sleep(SWEEP_SECONDS)
+async def _sweep_until(app: Flask, ending: threading.Event) -> None:
+    while not ending.is_set():
         try:
             await _in_thread(app, sweep.sweep)
         except STORE_LOST as lost:
             logger.warning(
                 "Nothing swept: the store does not answer", module="worker", error=str(lost)
             )
+        await _any_of(ending, within_seconds=SWEEP_SECONDS)
 
 
-async def _until(stop: threading.Event, seconds: float | None) -> None:
-    """Return when told to stop, or after so many seconds."""
+async def _any_of(*events: threading.Event, within_seconds: float = math.inf) -> None:
+    """Return when one of the events is set, or after so many seconds."""
     loop = asyncio.get_running_loop()
-    deadline = None if seconds is None else loop.time() + seconds
-    while not stop.is_set() and (deadline is None or loop.time() < deadline):
+    deadline = loop.time() + within_seconds
+    while loop.time() < deadline and not any(event.is_set() for event in events):
         await asyncio.sleep(0.1)
 
 

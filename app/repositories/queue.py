@@ -62,7 +62,11 @@ def cancel_waiting(session: Session, job_ids: Sequence[int]) -> None:
 
 
 def sweep_lock(session: Session) -> bool:
-    """Return whether this transaction is the only one that sweeps."""
+    """Return whether this transaction is the only one that sweeps.
+
+    It loses its session, and the lock, if its process freezes.
+    """
+    _execute(session, "SET LOCAL idle_in_transaction_session_timeout = '5s'", {})
     return bool(_scalar(session, "SELECT pg_try_advisory_xact_lock(%(key)s)", {"key": SWEEP_KEY}))
 
 
