@@ -60,7 +60,7 @@ def account_facts(answers: Answers, version: tuple[int, int, int]) -> FactsByKey
     grants.add_database_grants(found, rows["database_grants"], answers.columns.get("db", ()))
     grants.add_table_grants(found, rows["table_grants"], rows["column_grants"])
     grants.add_routine_grants(found, rows["routine_grants"])
-    grants.add_proxy_grants(found, rows["proxy_grants"])
+    grants.add_proxy_grants(found, rows["proxy_grants"], empty_host="%")
     _add_memberships(found, rows["role_memberships"], facts)
     attach(facts, found)
     grants.sort_facts(facts)

@@ -10,7 +10,6 @@ from app.constants.accounts import AccountKind
 from app.repositories.remote.facts import AccountFact, Facts, FactsByKey
 from app.repositories.remote.mysql.grant_sql import grants_of
 from app.repositories.remote.mysql.names import (
-    account_key,
     account_sql,
     identifier,
     literal,
@@ -19,7 +18,6 @@ from app.repositories.remote.mysql.names import (
 from app.repositories.remote.mysql.statements import required
 
 _PASSWORD_PLUGINS = {"mysql_native_password", "ed25519", "parsec"}
-ANYBODY = account_key("", "")
 _LIMITS = (
     "max_queries_per_hour",
     "max_updates_per_hour",
@@ -44,7 +42,7 @@ def grant_statements(
             attributes = server.get(account.key, {}).get("attributes", {})
             statements.append(_creation(account_sql(account.key), attributes))
     for key in ours:
-        statements += grants_of(_grantable(server.get(key, {})), _grantee(key, public))
+        statements += grants_of(server.get(key, {}), _grantee(key, public))
     members: dict[str, dict[str, bool]] = {}
     for key in ours:
         for entry in server.get(key, {}).get("memberships", ()):
@@ -58,12 +56,6 @@ def grant_statements(
                 role = _grantee(entry["role"])
                 statements.append(f"SET DEFAULT ROLE {role} FOR {_grantee(key, public)}")
     return {None: statements}
-
-
-def _grantable(facts: Facts) -> Facts:
-    """Leave out PROXY ON ''@'': statements read that as ''@'%'; root has it on every server."""
-    left = [g for g in facts.get("grants", ()) if (g["on"], g["name"]) != ("proxy", [ANYBODY])]
-    return {"grants": left}
 
 
 def _creatable(account: AccountFact) -> bool:

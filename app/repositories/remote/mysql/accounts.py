@@ -41,10 +41,8 @@ _LIMITS = (
     "max_connections_per_hour",
     "max_user_connections",
 )
-_ROLE = re.compile(
-    r"""\s*(?:`((?:[^`]|``)*)`|'((?:[^']|'')*)'|"((?:[^"]|"")*)"|([^@,`'"\s]+))"""
-    r"""(?:@(?:`((?:[^`]|``)*)`|'((?:[^']|'')*)'|"((?:[^"]|"")*)"|([^,`'"\s]+)))?\s*(?:,|$)"""
-)
+_PART = r"""(`(?:[^`]|``)*`|'(?:[^'\\]|''|\\.)*'|"(?:[^"\\]|""|\\.)*"|[^@,`'"\s]+)"""
+_ROLE = re.compile(rf"\s*{_PART}(?:\s*@\s*{_PART})?\s*(?:,|$)", re.DOTALL)
 
 
 def account_facts(answers: Answers) -> FactsByKey:
@@ -120,14 +118,18 @@ def everybody_account(key: str, facts: Facts, reasons: tuple[str, ...]) -> Accou
 
 def mandatory_roles(value: str) -> list[str]:
     """Return the keys of the roles in the setting ``mandatory_roles``: "r1, `r2`@`%`"."""
-    keys = []
-    for match in _ROLE.finditer(value):
-        name = next((part for part in match.groups()[:4] if part is not None), "")
-        host = next((part for part in match.groups()[4:] if part is not None), "%")
-        for quote in "`'\"":
-            name, host = name.replace(quote * 2, quote), host.replace(quote * 2, quote)
-        keys.append(account_key(name, host))
-    return keys
+    return [
+        account_key(_unquoted(user), _unquoted(host or "%")) for user, host in _ROLE.findall(value)
+    ]
+
+
+def _unquoted(part: str) -> str:
+    """Return a name as the server's own parser reads it."""
+    quote = part[0]
+    if quote not in "`'\"":
+        return part
+    text = part[1:-1].replace(quote * 2, quote)
+    return text if quote == "`" else re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL)
 
 
 def _everybody(answers: Answers) -> Facts:

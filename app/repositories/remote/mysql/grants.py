@@ -83,15 +83,50 @@ def add_routine_grants(facts: FactsByKey, rows: Rows) -> None:
     for user, host, database, routine, kind, privileges in rows:
         words = words_of_set(privileges)
         if words:
-            _add(facts_of(facts, user, host), grant(kind.lower(), [database, routine], words))
+            name = [as_meant(database), as_meant(routine)]
+            _add(facts_of(facts, as_meant(user), host), grant(kind.lower(), name, words))
 
 
-def add_proxy_grants(facts: FactsByKey, rows: Rows) -> None:
-    """Add proxy_grants.sql; the name is the key of the account that may be acted as."""
+def as_meant(text: str) -> str:
+    """Undo what both engines do to non-ASCII names in procs_priv: UTF-8 stored as if latin1.
+
+    The grant is in force nevertheless, until the server reads the table again (FLUSH PRIVILEGES, a
+    restart): then it belongs to nobody. A text that cannot come about that way is left as it is.
+    """
+    try:
+        return b"".join(_AS_LATIN1.get(character) or b"\xff" for character in text).decode()
+    except UnicodeDecodeError:
+        return text
+
+
+def _latin1_bytes() -> dict[str, bytes]:
+    """Return the bytes of the engines' latin1: cp1252, and what that leaves undefined as it is."""
+    table = {}
+    for code in range(256):
+        byte = bytes([code])
+        try:
+            table[byte.decode("cp1252")] = byte
+        except UnicodeDecodeError:
+            table[chr(code)] = byte
+    return table
+
+
+_AS_LATIN1 = _latin1_bytes()
+
+
+def add_proxy_grants(facts: FactsByKey, rows: Rows, empty_host: str = "") -> None:
+    """Add proxy_grants.sql; the name is the key of the account that may be acted as.
+
+    An empty host of that account is written as ``empty_host``.
+    """
+    words_of: dict[tuple[str, str, str], set[str]] = {}
     for user, host, proxied_user, proxied_host, with_grant in rows:
-        words = {"PROXY", "GRANT OPTION"} if with_grant == "1" else {"PROXY"}
-        name = [account_key(proxied_user, proxied_host)]
-        _add(facts_of(facts, user, host), grant("proxy", name, words))
+        proxied = account_key(proxied_user, proxied_host or empty_host)
+        words = words_of.setdefault((user, host, proxied), {"PROXY"})
+        if with_grant == "1":
+            words.add("GRANT OPTION")
+    for (user, host, proxied), words in words_of.items():
+        _add(facts_of(facts, user, host), grant("proxy", [proxied], words))
 
 
 def sort_facts(facts: FactsByKey) -> None:
