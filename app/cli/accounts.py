@@ -41,7 +41,10 @@ def accounts() -> None:
 @accounts.command(examples=["whalefall accounts overview", "whalefall accounts overview --json"])
 @shows
 def overview(as_json: bool, wide: bool) -> None:
-    """Per server: accounts, privileged ones, changes of 24 hours, and what could not be seen."""
+    """Show what is known of each server, and what is not.
+
+    Accounts, privileged ones, changes of 24 hours, and what could not be seen and why.
+    """
     with opened():
         from app.services.accounts.accounts_service import accounts_service
 
@@ -196,7 +199,10 @@ def show(
     as_json: bool,
     wide: bool,  # noqa: ARG001 - every show has --wide
 ) -> None:
-    """Show what ACCOUNT holds on the server INSTANCE, now or at an earlier moment."""
+    """Show what ACCOUNT holds on the server INSTANCE.
+
+    Now, or at an earlier moment (--at).
+    """
     with opened():
         from app.services.accounts.accounts_service import accounts_service
 
@@ -229,6 +235,47 @@ def show(
         write(f"{when(change.occurred_at, shown_zone)}  {change.title}")
         for line in change.lines:
             write(line, indent=2)
+
+
+@accounts.command(
+    examples=[
+        "whalefall accounts grants orders > grants.sql",
+        "whalefall accounts grants shop --at 2026-05-31",
+    ]
+)
+@click.argument("instance")
+@click.option("--at", type=MOMENT, help="As of then: 7d (ago), 2026-05-31, 2026-05-31T18:00.")
+@shows
+def grants(
+    instance: str,
+    at: datetime | None,
+    as_json: bool,
+    wide: bool,  # noqa: ARG001 - every show has --wide
+) -> None:
+    """Write the GRANTs that the ledger holds, as SQL.
+
+    What would give the accounts of INSTANCE all that they hold, rebuilt from the ledger
+    without asking the server: to compare, to review, to restore. Passwords are not in it, because
+    the ledger does not have them. Nothing is executed.
+    """
+    with opened():
+        from app.services.accounts.accounts_service import accounts_service
+
+        by_database = accounts_service.grant_statements(instance, at)
+    if as_json:
+        write_json(
+            {
+                "scopes": [
+                    {"database": database, "statements": statements}
+                    for database, statements in by_database.items()
+                ]
+            }
+        )
+        return
+    for database, statements in by_database.items():
+        click.echo(f"-- {'in the server' if database is None else f'in database {database}'}")
+        for statement in statements:
+            click.echo(statement if statement.endswith(";") else f"{statement};")
 
 
 @accounts.command(
@@ -300,7 +347,10 @@ def changes(
 @accounts.command(examples=["whalefall accounts held", "whalefall accounts held --json"])
 @shows
 def held(as_json: bool, wide: bool) -> None:
-    """List removals that wait for a person: too many accounts vanished at once."""
+    """List removals that wait for a person.
+
+    So many accounts vanished at once that somebody has to say that they are gone.
+    """
     with opened():
         from app.services.accounts.accounts_service import accounts_service
 
@@ -346,7 +396,7 @@ def held(as_json: bool, wide: bool) -> None:
 @click.argument("instance")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def confirm_removal(instance: str, yes: bool) -> None:
-    """Confirm that the accounts which vanished from INSTANCE all at once are gone."""
+    """Confirm that what vanished from INSTANCE is gone."""
     with opened():
         from app.services.accounts.accounts_service import accounts_service
 

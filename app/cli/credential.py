@@ -98,9 +98,10 @@ def list_(as_json: bool, wide: bool) -> None:
 @click.argument("name")
 @password_options
 def rotate(name: str, password_env: str | None, password_file: str | None) -> None:
-    """Replace the password of NAME; the next run logs in with the new one.
+    """Replace the password of the login NAME.
 
-    Change it on the servers first, or give them both for a while if the engine can.
+    The next run logs in with the new one. Change it on the servers first, or let
+    them take both for a while if the engine can.
     """
     password = password_from(password_env, password_file, f"New password of {name}")
     with opened():

@@ -32,11 +32,12 @@ if TYPE_CHECKING:
     help="Folder of unpacked MariaDB or MySQL servers; without it only installed ones are used.",
 )
 def demo(once: bool, servers: Path | None) -> None:
-    """Show the main job on a small fleet of real servers, then stay up like `whalefall up`.
+    """Show the main job on a small fleet of real servers.
 
-    Starts a PostgreSQL and, where one can be found, a MariaDB or MySQL of its own, reads who may do
-    what on them, changes something there, and reads again. As soon as a server of yours is
-    registered the demo's servers stay away and only yours are read.
+    Then it stays up like `whalefall up`. Starts a PostgreSQL and, where one can be found, a
+    MariaDB or MySQL of its own, reads who may do what on them, changes something there, and reads
+    again. As soon as a server of yours is registered the demo's servers stay away and only yours
+    are read.
     """
     with stoppable() as stop, opened(migrate=True) as app:
         from app.services.demo.demo_service import demo_service

@@ -6,10 +6,19 @@ import os
 import sys
 import traceback
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 import click
 
 from app.cli.output import say
+
+if TYPE_CHECKING:
+    import psycopg
+
+_OTHER_VERSION = {"42P01", "42703", "42883"}
+"""undefined_table, undefined_column, undefined_function."""
+_NO_ANSWER = ("08", "57P")
+"""connection_exception, and the classes of a server that shuts down or starts up."""
 
 
 class Exit(IntEnum):
@@ -84,6 +93,7 @@ def _help_of(error: click.UsageError) -> str | None:
 
 
 def _explained(error: Exception) -> tuple[str, str | None]:
+    import psycopg
     from sqlalchemy.exc import DBAPIError
 
     from app.config import SettingsError
@@ -100,7 +110,9 @@ def _explained(error: Exception) -> tuple[str, str | None]:
         return str(error), None
     if isinstance(error, LookupError) and not isinstance(error, KeyError | IndexError):
         return str(error), None
-    if isinstance(error, DBAPIError):
+    if isinstance(error, DBAPIError) and isinstance(error.orig, psycopg.Error):
+        return _store_trouble(error.orig)
+    if isinstance(error, psycopg.Error):
         return _store_trouble(error)
     if isinstance(error, OSError):
         name = f" {error.filename}:" if error.filename else ""
@@ -111,14 +123,11 @@ def _explained(error: Exception) -> tuple[str, str | None]:
     )
 
 
-def _store_trouble(error: object) -> tuple[str, str | None]:
-    from sqlalchemy.exc import DBAPIError
-
-    assert isinstance(error, DBAPIError)  # noqa: S101 - the caller has checked it
-    said = str(error.orig).strip().split("\n", 1)[0]
-    if getattr(error.orig, "sqlstate", None) in {"42P01", "42703"}:
+def _store_trouble(error: psycopg.Error) -> tuple[str, str]:
+    said = str(error).strip().split("\n", 1)[0]
+    if error.sqlstate in _OTHER_VERSION:
         return "the store is not at this version of WhaleFall", "Migrate it: whalefall db upgrade"
-    if getattr(error.orig, "sqlstate", None) is None or error.connection_invalidated:
+    if error.sqlstate is None or error.sqlstate.startswith(_NO_ANSWER):
         return (
             f"the store does not answer: {said}",
             "Check WHALEFALL_DATABASE_URL and that its server runs: whalefall settings",

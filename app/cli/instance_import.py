@@ -36,11 +36,12 @@ if TYPE_CHECKING:
 @click.option("--skip-bad", is_flag=True, help="Register the good lines although others are bad.")
 @shows
 def import_(file: str, dry_run: bool, skip_bad: bool, as_json: bool, wide: bool) -> None:
-    """Register every server of the CSV FILE (- is standard input), or none.
+    """Register every server of a CSV file, or none.
 
-    The first line names the columns. Needed: name, engine, host, credential. Possible: port,
-    database, tls_mode, tls_ca_file, tags (separated by spaces), enabled. UTF-8; separated by
-    commas, semicolons or tabs. Passwords do not belong into the file: it names a credential.
+    FILE may be - for standard input. Its first line names the columns. Needed: name, engine,
+    host, credential. Possible: port, database, tls_mode, tls_ca_file, tags (separated by
+    spaces), enabled. UTF-8; separated by commas, semicolons or tabs. Passwords do not belong
+    into the file: it names a credential.
     """
     content, folder = _read(file)
     with opened():

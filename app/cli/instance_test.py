@@ -26,9 +26,9 @@ _SIGNS = {"ok": "ok", "warning": "warning", "failed": "FAILED", "not_needed": "â
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @shows
 def test(names: tuple[str, ...], as_json: bool, wide: bool) -> None:
-    """Try the connection to servers step by step, and say what to repair.
+    """Try connections step by step; say what to repair.
 
-    Name, network, TLS, login, reading the accounts, the rights of our own account, and each
+    Host name, network, TLS, login, reading the accounts, the rights of our own account, and each
     database. A warning (works, but something stays invisible) ends with 0, a failure with 1.
     """
     reports = []

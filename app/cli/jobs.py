@@ -27,7 +27,10 @@ def jobs() -> None:
 @jobs.command("list", examples=["whalefall jobs list", "whalefall jobs list --json"])
 @shows
 def list_(as_json: bool, wide: bool) -> None:
-    """List the scheduled jobs; cron fields and times are those of the configured zone."""
+    """List the scheduled jobs.
+
+    Cron fields and times are those of the configured zone.
+    """
     with opened() as app:
         from app.scheduler import announce_jobs
         from app.services.schedule.schedule_service import schedule_service
@@ -85,7 +88,10 @@ def pause(job_id: str) -> None:
 @jobs.command(examples=["whalefall jobs resume sync_accounts_daily"])
 @click.argument("job_id")
 def resume(job_id: str) -> None:
-    """Fire the job JOB_ID again; what was due meanwhile is not caught up."""
+    """Fire the job JOB_ID again.
+
+    What was due meanwhile is not caught up.
+    """
     with opened() as app:
         from app.scheduler import announce_jobs
         from app.services.schedule.schedule_service import schedule_service
@@ -108,7 +114,10 @@ def resume(job_id: str) -> None:
 @click.argument("cron", required=False)
 @click.option("--default", is_flag=True, help="As the code has it, again.")
 def set_cron(job_id: str, cron: str | None, default: bool) -> None:
-    """Fire the job JOB_ID at other times: CRON is minute, hour, day, month, day of the week."""
+    """Fire the job JOB_ID at other times.
+
+    CRON is minute, hour, day of the month, month, day of the week, in the configured zone.
+    """
     if (cron is None) is not default:
         raise click.UsageError("give either CRON in quotes, or --default.")
     with opened() as app:

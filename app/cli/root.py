@@ -23,7 +23,7 @@ from app.cli.upkeep import db, key, settings
 
 _FIRST_STEPS = [
     "whalefall credential add prod --username whalefall",
-    "whalefall instance add orders --engine postgresql --host db1 --credential prod",
+    "whalefall instance add orders --engine mysql --host db1 --credential prod",
     "whalefall instance test orders",
     "whalefall run accounts --wait",
     "whalefall accounts list --privileged",
@@ -44,7 +44,7 @@ class _Root(Group):
 )
 @click.version_option(__version__, prog_name="whalefall", message="%(prog)s %(version)s")
 def cli() -> None:
-    """WhaleFall (鲸落) keeps a ledger of the accounts on a fleet of database servers.
+    """WhaleFall (鲸落): a ledger of the accounts on a fleet of database servers.
 
     Who exists on every server, what they may do, and what changed since yesterday. Settings are
     environment variables: whalefall settings shows them.

@@ -114,7 +114,10 @@ def list_(
 @click.option("--follow", "follows", is_flag=True, help="Watch it until it ends.")
 @shows
 def show(run_id: int, states: tuple[str, ...], follows: bool, as_json: bool, wide: bool) -> None:
-    """Show the run RUN_ID and its servers. With --follow it ends with the run's outcome."""
+    """Show the run RUN_ID and its servers.
+
+    With --follow it ends with the run's outcome.
+    """
     with opened():
         from app.cli.progress import follow
         from app.services.task_runs.task_runs_service import task_runs_service
@@ -133,7 +136,10 @@ def show(run_id: int, states: tuple[str, ...], follows: bool, as_json: bool, wid
 @runs.command(examples=["whalefall runs cancel 12"])
 @click.argument("run_id", type=int)
 def cancel(run_id: int) -> None:
-    """Cancel the run RUN_ID: what waits ends now, what is being read ends at its next step."""
+    """Cancel the run RUN_ID.
+
+    What waits ends now, what is being read ends at its next step.
+    """
     with opened():
         from app.services.task_runs.task_runs_service import task_runs_service
 
@@ -149,7 +155,7 @@ def cancel(run_id: int) -> None:
 @click.option("--wait", is_flag=True, help="Show how far it is, and end with its outcome.")
 @shows
 def retry(run_id: int, wait: bool, as_json: bool, wide: bool) -> None:
-    """Run the task again, for the servers that failed in the run RUN_ID only."""
+    """Run again only what failed in the run RUN_ID."""
     from app.cli.progress import work_done_here
     from app.cli.run import told_only, waited_for
 

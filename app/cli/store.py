@@ -34,7 +34,7 @@ def opened(*, migrate: bool = False, stays: bool = False) -> Iterator[Flask]:
 
     settings = load_settings()
     if not stays and "log_level" not in settings.model_fields_set:
-        settings = settings.model_copy(update={"log_level": "WARNING"})
+        settings = settings.model_copy(update={"log_level": "ERROR"})
     configure_logging(settings)
     new = settings.database_url is None and not settings.store_dir.exists()
     with open_store(settings) as url:

@@ -50,7 +50,7 @@ class Fitted:
 
 
 def printable(text: object) -> str:
-    """Return the text in one line; what could steer a terminal is written as an escape."""
+    """Return the text in one line; what steers a terminal or is not seen becomes an escape."""
     return "".join(map(_printable, str(text)))
 
 
@@ -97,7 +97,7 @@ def fit(columns: Sequence[Column], rows: Sequence[Sequence[Cell | str]], width: 
 
 def _printable(character: str) -> str:
     category = unicodedata.category(character)
-    if category in {"Cc", "Cf", "Cs", "Zl", "Zp"} and character != "\u200d":  # part of emoji
+    if category in {"Cc", "Cf", "Cs", "Zl", "Zp", "Zs"} and character not in " \u200d":  # emoji
         return character.encode("unicode_escape", "surrogatepass").decode("ascii")
     return character
 

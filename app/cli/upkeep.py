@@ -19,12 +19,15 @@ def db() -> None:
 
 @db.command(examples=["whalefall db upgrade"])
 def upgrade() -> None:
-    """Bring the store's tables to this version; `whalefall up` does so by itself."""
+    """Bring the store's tables to this version.
+
+    `whalefall up` does so by itself.
+    """
     from app.config import load_settings
     from app.services.store import store_service
     from app.utils.structlog_config import configure_logging
 
-    effective = load_settings().model_copy(update={"log_level": "WARNING"})
+    effective = load_settings().model_copy(update={"log_level": "ERROR"})
     configure_logging(effective)
     with store_service.open_store(effective) as url:
         steps = store_service.upgrade(url)
@@ -40,7 +43,7 @@ def key() -> None:
 
 @key.command(examples=["whalefall key rotate"])
 def rotate() -> None:
-    """Make a new key, encrypt every stored password with it, and drop the old one.
+    """Replace the key, and encrypt every password anew.
 
     Nothing has to be stopped. Back the new key file up: without it no password can be read.
     """

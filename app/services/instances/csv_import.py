@@ -154,7 +154,7 @@ def _judge(line: int, columns: list[str], cells: list[str], folder: Path) -> Lin
     if ca_file:
         try:
             fields["tls_ca"] = (folder / ca_file).read_text()
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not a text file"
             problems.append(f"CA file {ca_file}: {reason}: give a PEM file that can be read")
     spec = None

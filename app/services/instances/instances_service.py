@@ -80,7 +80,7 @@ class InstancesService:
         """Return one instance, or raise NotFound."""
         return row_of(_get(name))
 
-    def edit(self, name: str, **changes: Any) -> InstanceRow:
+    def edit(self, name: str, /, **changes: Any) -> InstanceRow:
         """Change some fields; ``tls_ca=""`` and ``database=""`` unset theirs.
 
         Raises:
