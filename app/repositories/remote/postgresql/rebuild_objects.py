@@ -93,7 +93,7 @@ def object_statements(
     themselves; to be able to name the objects they may use every schema meanwhile. 5. Schemas,
     last, because the step before opened them.
     """
-    objects = sorted(_objects(facts, roles), key=lambda thing: thing.on not in _RELATIONS)
+    objects = sorted(_objects(facts, roles), key=_owners_first)
     for thing in objects:
         yield from _owner_statements(thing, roles, superusers)
     inner = [thing for thing in objects if thing.on not in {"schema", "column"}]
@@ -114,13 +114,18 @@ def object_statements(
         for statement in _passed_on(thing, roles, superusers, options.get(thing.name[:2], set()))
     ]
     if passed_on:
-        open_to_all = [thing.target for thing in schemas]
+        open_to_all = [thing.target for thing in schemas if not thing.built_in]
         yield from (f"GRANT USAGE ON {schema} TO PUBLIC" for schema in open_to_all)
         yield from passed_on
         yield from (f"REVOKE USAGE ON {schema} FROM PUBLIC" for schema in open_to_all)
     for thing in schemas:
         yield from _direct_statements(thing, roles)
         yield from _passed_on(thing, roles, superusers, set())
+
+
+def _owners_first(thing: _Object) -> int:
+    """Order tables before the sequences that follow them to their owner."""
+    return _RELATIONS.index(thing.on) if thing.on in _RELATIONS else len(_RELATIONS)
 
 
 def _objects(facts_by_key: FactsByKey, roles: dict[str, str]) -> Iterable[_Object]:
