@@ -79,6 +79,25 @@ def holdings(connection: Connection[Any], account_id: int, at: datetime | None) 
     )
 
 
+def snapshot(connection: Connection[Any], instance_id: int, at: datetime | None) -> list[Any]:
+    """Return (key, name, kind, can_login, locked, expires_at, database, facts) as of a moment.
+
+    One row for each account and scope in which it holds something; ``at`` None is now.
+    """
+    return _rows(
+        connection,
+        "SELECT a.engine_key AS key, coalesce(e.facts -> 'attributes' ->> 'name', a.name) AS name,"
+        " a.kind, a.can_login, a.locked, a.expires_at, d.name AS database, e.facts"
+        " FROM entitlements AS e JOIN accounts AS a ON a.id = e.account_id"
+        " LEFT JOIN databases AS d ON d.id = e.database_id"
+        " WHERE e.instance_id = %(instance_id)s"
+        "  AND CASE WHEN %(at)s::timestamptz IS NULL THEN e.valid_to IS NULL"
+        "   ELSE e.valid_from <= %(at)s AND (e.valid_to IS NULL OR e.valid_to > %(at)s) END"
+        " ORDER BY a.id, d.name NULLS FIRST",
+        {"instance_id": instance_id, "at": at},
+    )
+
+
 def names_by_key(connection: Connection[Any], account_id: int) -> dict[str, str]:
     """Return the names of all accounts ever seen on its instance, the living ones winning."""
     rows = _rows(

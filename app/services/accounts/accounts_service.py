@@ -9,9 +9,13 @@ from typing import Any
 from psycopg import Connection
 from sqlalchemy import select
 
+from app.constants.accounts import AccountKind
+from app.constants.engines import Engine
 from app.models import Instance, db
 from app.repositories import account_changes, account_views, accounts
 from app.repositories.partitions import ensure_month_partition
+from app.repositories.remote import reader_for
+from app.repositories.remote.facts import AccountFact, FactsByKey
 from app.services.accounts import wording
 from app.services.accounts_sync.ledger import end_accounts
 
@@ -209,6 +213,47 @@ class AccountsService:
         ]
         changes = account_views.list_changes(connection, account_id=account.id, limit=20)
         return AccountDetail(_account(account), scopes, [_change(row) for row in changes])
+
+    def grant_statements(
+        self, instance_name: str, at: datetime | None = None
+    ) -> dict[str | None, list[str]]:
+        """Return the engine's own SQL that would make the ledger true on a server, now or as of then.
+
+        It makes the accounts without their passwords and gives them all that they hold; the objects
+        themselves (databases, tables …) have to be there. Scopes that were never fully seen are not in it.
+
+        Returns:
+            Statements in their order by the database in which to run them; None: any database, first.
+
+        Raises:
+            LookupError: There is no such instance, or nothing is known of it at that moment.
+
+        """
+        instance = db.session.scalar(
+            select(Instance).where(Instance.name == instance_name, Instance.removed_at.is_(None))
+        )
+        rows = account_views.snapshot(_connection(), instance.id, at) if instance else []
+        if instance is None or not rows:
+            raise LookupError(
+                f"Nothing is known of an instance {instance_name!r} at that moment."
+                " See `whalefall instance list` and `whalefall accounts overview`."
+            )
+        known: dict[str, AccountFact] = {}
+        server: FactsByKey = {}
+        databases: dict[str, FactsByKey] = {}
+        for row in rows:
+            known[row.key] = AccountFact(
+                row.key,
+                row.name,
+                AccountKind(row.kind),
+                row.can_login,
+                row.locked,
+                row.expires_at,
+            )
+            where = server if row.database is None else databases.setdefault(row.database, {})
+            where[row.key] = row.facts
+        reader = reader_for(Engine(instance.engine))
+        return reader.grant_statements(list(known.values()), server, databases)
 
     def list_changes(
         self,
