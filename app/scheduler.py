@@ -1,7 +1,7 @@
 """The schedule: every job there is, and the clock that fires them.
 
-A fire does not run anything. It is recorded, with the run and the queue's job, in one transaction; workers
-do the rest.
+A fire does not run anything. It is recorded, with the run and the queue's job, in one
+transaction; workers do the rest.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.config import current_settings
 from app.constants.runs import Trigger
-from app.models import db
+from app.repositories import queue
 from app.services.schedule.cron import BadCron, cron_of, in_zone, is_repetition, trigger_of
 from app.services.schedule.schedule_service import (
     LATE_SECONDS,
@@ -79,9 +79,12 @@ def announce_jobs(app: Flask, register: Register = register_jobs) -> None:
 
 
 def run_scheduler(app: Flask, stop: threading.Event, register: Register = register_jobs) -> None:
-    """Be the clock, or wait to become it, until told to stop; survives the absence of the store. Blocks."""
+    """Be the clock, or wait to become it, until told to stop. Blocks.
+
+    Survives the absence of the store.
+    """
     with app.app_context():
-        conninfo = db.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        conninfo = queue.conninfo(f"-c idle_session_timeout={IDLE_SESSION_TIMEOUT_MS}")
     waiting = False
     while not stop.is_set():
         try:
@@ -104,8 +107,8 @@ def _be_the_clock(app: Flask, stop: threading.Event, register: Register, lock: _
 
     1. Start the scheduler, so that no moment lies between the catch-up and its first fire.
     2. Catch up the latest moment of each job that passed while nobody was the clock.
-    3. Every two seconds: prove that the lock is still ours, apply what operators changed, and catch up
-       what could not be recorded at its time.
+    3. Every two seconds: prove that the lock is still ours, apply what operators changed, and
+       catch up what could not be recorded at its time.
     """
     announce_jobs(app, register)
     recorder = FireRecorder(app)
@@ -136,7 +139,7 @@ def _be_the_clock(app: Flask, stop: threading.Event, register: Register, lock: _
 def _registered(
     app: Flask, register: Register, executor: BaseExecutor | None = None
 ) -> BackgroundScheduler:
-    """Return a scheduler in the configured zone that holds the code's jobs and has not been started."""
+    """Return a scheduler, not started, that holds the code's jobs in the configured zone."""
     with app.app_context():
         zone = current_settings().zone
     scheduler = BackgroundScheduler(
@@ -237,7 +240,6 @@ class _ClockLock:
             self._conninfo,
             autocommit=True,
             application_name="whalefall clock",
-            options=f"-c idle_session_timeout={IDLE_SESSION_TIMEOUT_MS}",
             connect_timeout=5,
             keepalives_idle=4,
             keepalives_interval=2,

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,9 +18,9 @@ from sqlalchemy import text
 from app.constants.runs import State
 from app.models import db
 from app.scheduler import (
+    FireRecorder,
     Register,
     announce_jobs,
-    FireRecorder,
     register_jobs,
     run_scheduler,
     task_functions,
@@ -105,10 +106,7 @@ def test_two_clocks_on_one_store_make_twenty_runs_of_twenty_ticks(app: Flask) ->
     ):
         until(lambda: len(fires()) >= 20, seconds=40)
     moments = [fire.scheduled_at for fire in fires()]
-    gaps = {
-        (later - earlier).total_seconds()
-        for earlier, later in zip(moments, moments[1:], strict=False)
-    }
+    gaps = {(later - earlier).total_seconds() for earlier, later in pairwise(moments)}
     assert gaps == {1.0}
     late = [(fire.recorded_at - fire.scheduled_at).total_seconds() for fire in fires()]
     print(f"\n{len(moments)} ticks, the latest {max(late):.2f} s late")

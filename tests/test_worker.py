@@ -18,7 +18,7 @@ from app.scheduler import task_functions
 from app.services.task_runs.items import ItemContext, ItemOutcome
 from app.services.task_runs.task_runs_service import task_runs_service
 from app.utils.run_context import bound_run
-from app.worker import CONNECTION_OPTIONS, Registry, _in_thread, default_registry, run_all, run_worker
+from app.worker import SESSION_OPTIONS, Registry, _in_thread, default_registry, run_all, run_worker
 from tests.services.task_runs.conftest import Instances, Working, instances, until, working
 
 __all__ = ["instances", "working"]
@@ -66,7 +66,7 @@ def test_two_thousand_waiting_items_do_not_slow_down_the_queue(
         return task_runs_service.fan_out("spread", instance_ids, done)
 
     ids = instances(2000)
-    with psycopg.connect(conninfo, autocommit=True, options=CONNECTION_OPTIONS) as connection:
+    with psycopg.connect(conninfo, autocommit=True, options=SESSION_OPTIONS) as connection:
         for _ in range(8):  # what a worker does before there is work: the plan would be kept
             connection.execute(fetch)
         registry = Registry(tasks={"spread": spread}, item_work={"spread": done})
@@ -82,12 +82,11 @@ def test_two_thousand_waiting_items_do_not_slow_down_the_queue(
                 with connection.transaction(force_rollback=True):
                     connection.execute(fetch)
                 taken.append(time.monotonic() - started)
-            run = task_runs_service.wait(run_id, timeout_seconds=90)
-    assert run.succeeded_count == 2000
-    assert run.started_at is not None
-    assert run.ended_at is not None
-    seconds = (run.ended_at - run.started_at).total_seconds()
-    print(f"\na fetch: {statistics.median(taken) * 1000:.1f} ms; 2,000 items in {seconds:.1f} s")
+            task_runs_service.cancel(run_id)
+            run = task_runs_service.wait(run_id, timeout_seconds=20)
+    assert run.ended_count == run.item_count == 2000
+    assert run.cancelled_count > 1000
+    print(f"\na fetch among 2,000 waiting items: {statistics.median(taken) * 1000:.1f} ms")
     assert statistics.median(taken) < 0.1
 
 
@@ -156,7 +155,7 @@ def test_what_a_stopped_worker_left_is_done_by_the_next_one(
 
 
 def test_an_error_of_one_part_ends_the_whole_process(app: Flask) -> None:
-    def no_schedule(scheduler: Any, app: Flask) -> None:
+    def no_schedule(scheduler: Any, app: Flask) -> None:  # noqa: ARG001 - as register_jobs
         raise RuntimeError("this schedule is broken")
 
     stop = threading.Event()

@@ -1,7 +1,7 @@
 """Jobs of the queue, written in the transaction of whoever asks for the work.
 
-Procrastinate owns the tables. A job is only a pointer: ``run_task(run_id)`` or ``run_item(item_id)``;
-the truth about a run and its items is in our own tables.
+Procrastinate owns the tables. A job is only a pointer: ``run_task(run_id)`` or
+``run_item(item_id)``; the truth about a run and its items is in our own tables.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from typing import Any
 from procrastinate.jobs import Job
 from procrastinate.manager import JobManager
 from procrastinate.sync_psycopg_connector import SyncPsycopgConnector
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy.orm import Session
 
+from app.models import db
 from app.utils.sql_files import load_sql
 
 RUNS_QUEUE = "runs"
@@ -25,6 +27,13 @@ SWEEP_KEY = 0x5748_414C_0002
 
 # Never opened: it only lends its statements to the connection of the caller's transaction.
 _jobs = JobManager(SyncPsycopgConnector())
+
+
+def conninfo(session_options: str) -> str:
+    """Return where the store is, as libpq writes it, for a connection with options of its own."""
+    base = db.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    given = conninfo_to_dict(base).get("options")
+    return make_conninfo(base, options=f"{given} {session_options}" if given else session_options)
 
 
 def defer_run(session: Session, run_id: int, attempts: int = 0) -> int:
@@ -71,7 +80,7 @@ def sweep_lock(session: Session) -> bool:
 
 
 def stalled(session: Session, stalled_after_seconds: float) -> list[Any]:
-    """Return (job_id, task_name, target_id, attempts) of jobs whose worker gives no sign of life."""
+    """Return (job_id, task_name, target_id, attempts) of jobs whose worker seems dead."""
     return _rows(session, "stalled_jobs.sql", {"seconds": stalled_after_seconds})
 
 
@@ -119,11 +128,12 @@ def beat(session: Session, worker_id: int) -> None:
 
 
 def fetch(session: Session, queue: str, worker_id: int) -> tuple[int, dict[str, Any]] | None:
-    """Take the next job of a queue whose lock is free: (job id, arguments); None if there is none."""
+    """Take the next job of a queue whose lock is free: (job id, arguments), or None."""
     row = (
         session.connection()
         .exec_driver_sql(
-            "SELECT id, args FROM procrastinate_fetch_job_v2(ARRAY[%(queue)s]::varchar[], %(worker)s)",
+            "SELECT id, args"
+            " FROM procrastinate_fetch_job_v2(ARRAY[%(queue)s]::varchar[], %(worker)s)",
             {"queue": queue, "worker": worker_id},
         )
         .one()

@@ -1,7 +1,7 @@
 """Runs and their items: every question to, and every step of, their tables.
 
-Whoever ends an item that runs takes the item's row first and the run's row last, and commits soon after.
-Whoever ends items that only wait takes the run's row first.
+Whoever ends an item that runs takes the item's row first and the run's row last, and commits soon
+after. Whoever ends items that only wait takes the run's row first.
 """
 
 from __future__ import annotations
@@ -74,8 +74,10 @@ def active_id(session: Session, task: str) -> int | None:
     return session.scalar(select(TaskRun.id).where(TaskRun.task == task, TaskRun.state.in_(ACTIVE)))
 
 
-def begin_run(session: Session, run_id: int) -> Row[str, dict[str, Any], datetime | None, datetime | None] | None:
-    """Set a run running; (task, parameters, planned_at, cancel_requested_at), None if it has ended."""
+def begin_run(
+    session: Session, run_id: int
+) -> Row[str, dict[str, Any], datetime | None, datetime | None] | None:
+    """Set a run running: (task, parameters, planned_at, cancel_requested_at); None: it ended."""
     return session.execute(
         update(TaskRun)
         .where(TaskRun.id == run_id, TaskRun.state.in_(ACTIVE))
@@ -90,7 +92,7 @@ def begin_run(session: Session, run_id: int) -> Row[str, dict[str, Any], datetim
 
 
 def plan(session: Session, run_id: int, item_count: int) -> bool | None:
-    """Fix the number of items, once; whether cancelling was asked for, None if there is a plan already."""
+    """Fix the number of items: whether cancelling was asked for; None: there is a plan already."""
     row = session.execute(
         update(TaskRun)
         .where(TaskRun.id == run_id, TaskRun.planned_at.is_(None), TaskRun.state.in_(ACTIVE))
@@ -125,7 +127,7 @@ def set_jobs(session: Session, item_ids: Sequence[int], job_ids: Sequence[int]) 
 
 
 def begin_item(session: Session, item_id: int) -> BegunItem | None:
-    """Take an item for a new attempt; None if it has ended. Older attempts are fenced from now on."""
+    """Take an item for a new attempt, which fences the older ones; None if it has ended."""
     row = session.execute(
         update(TaskRunItem)
         .where(
@@ -257,7 +259,7 @@ def end_run(
 
 
 def request_cancel(session: Session, run_id: int) -> bool | None:
-    """Note that a run shall end: whether it has a plan; None if it has ended. Locks the run's row."""
+    """Note that a run shall end, and lock it: whether it has a plan; None if it has ended."""
     row = session.execute(
         update(TaskRun)
         .where(TaskRun.id == run_id, TaskRun.state.in_(ACTIVE))
@@ -308,7 +310,7 @@ def item_now(session: Session, item_id: int) -> Row[int, int, str, int] | None:
 
 
 def lock_run(session: Session, run_id: int) -> Row[str, datetime | None] | None:
-    """Return (state, planned_at) of a run, which nobody else can end before the transaction does."""
+    """Return (state, planned_at) of a run that nobody else can end before the transaction ends."""
     return session.execute(
         select(TaskRun.state, TaskRun.planned_at)
         .where(TaskRun.id == run_id)
@@ -384,7 +386,7 @@ def runs_without_job(session: Session, grace_seconds: float) -> list[Any]:
 
 
 def runs_to_close(session: Session) -> list[Any]:
-    """Return (run_id, succeeded, partial, failed, cancelled) of active runs whose items have all ended."""
+    """Return (run_id, cancel_requested, and the counts) of active runs whose items all ended."""
     return _rows(session, "runs_to_close.sql", {})
 
 

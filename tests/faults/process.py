@@ -1,7 +1,7 @@
-"""One process of WhaleFall, to be killed: ``python -m tests.faults.process ROLE STORE_URL DATA_DIR``.
+"""One process of WhaleFall to be killed: python -m tests.faults.process ROLE STORE_URL DATA_DIR.
 
-Its only task takes a moment for each instance, and writes one row a completed item in the transaction that
-ends the item.
+Its only task takes a moment for each instance, and writes one row a completed item in the
+transaction that ends the item.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Processes are killed in the middle of their work: every run ends by itself, nothing lost, nothing twice."""
+"""Whatever is killed in the middle of a run: it ends by itself, nothing is lost or done twice."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from app.models import Credential, Instance, db
 from app.services.task_runs.task_runs_service import task_runs_service
 
 ROOT = Path(__file__).resolve().parents[2]
-
 
 
 class Process(NamedTuple):
@@ -128,7 +127,11 @@ def test_a_killed_single_process_goes_on_where_it_was(start: Start) -> None:
     until(lambda: task_runs_service.get_run(run_id).state in ENDED)
     print(f"\nrun ended {time.monotonic() - killed:.1f} s after kill -9 of the single process")
     assert_done_once(run_id, 30)
-    until(lambda: ask("SELECT count(*) FROM task_runs WHERE state IN ('queued', 'running')")[0][0] <= 1)
+    until(
+        lambda: (
+            ask("SELECT count(*) FROM task_runs WHERE state IN ('queued', 'running')")[0][0] <= 1
+        )
+    )
 
 
 def test_a_killed_clock_is_replaced_and_disturbs_no_run(start: Start) -> None:
@@ -137,10 +140,14 @@ def test_a_killed_clock_is_replaced_and_disturbs_no_run(start: Start) -> None:
     until(lambda: ask("SELECT count(*) FROM job_fires")[0][0] >= 2)
     start("worker")
     until(lambda: running_items() >= 8)
-    (leader,) = (clock for clock in clocks if b"This process is the clock" in clock.log.read_bytes())
+    (leader,) = (
+        clock for clock in clocks if b"This process is the clock" in clock.log.read_bytes()
+    )
     leader.kill()
     killed_at = ask("SELECT clock_timestamp()")[0][0]
-    later = f"SELECT recorded_at FROM job_fires WHERE recorded_at > '{killed_at}' ORDER BY 1 LIMIT 1"  # noqa: S608
+    later = (
+        f"SELECT recorded_at FROM job_fires WHERE recorded_at > '{killed_at}' ORDER BY 1 LIMIT 1"
+    )
     until(lambda: len(ask(later)) == 1)
     print(f"\ntakeover {(ask(later)[0][0] - killed_at).total_seconds():.1f} s after kill -9")
     until(lambda: task_runs_service.get_run(run_id).state in ENDED)

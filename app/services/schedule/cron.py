@@ -1,7 +1,7 @@
 """Schedules in five fields, as people write them, and the triggers that they mean.
 
-Numbers of weekdays are those of cron (0 and 7 are Sunday); APScheduler counts from Monday, so days of
-the week are handed to it by name.
+Numbers of weekdays are those of cron (0 and 7 are Sunday); APScheduler counts from Monday, so
+days of the week are handed to it by name.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def checked_cron(cron: str, zone: ZoneInfo) -> str:
 
 
 def cron_of(trigger: CronTrigger) -> str:
-    """Return a trigger in five fields, weekdays by name; with six, leading seconds, if it has any."""
+    """Return a trigger in five fields, weekdays by name; a sixth in front if it knows seconds."""
     fields = {field.name: str(field) for field in trigger.fields}
     days = ",".join(_by_name(part) for part in fields["day_of_week"].split(","))
     words = [fields["minute"], fields["hour"], fields["day"], fields["month"], days]
@@ -74,7 +74,7 @@ def next_fire(trigger: CronTrigger, after: datetime) -> datetime | None:
 
 
 def latest_fire(trigger: CronTrigger, *, not_before: datetime, until: datetime) -> datetime | None:
-    """Return the last moment in [not_before, until] at which a job was to be fired; None: there was none."""
+    """Return the last moment in [not_before, until] at which a job was to be fired, if any."""
     # doubling windows backwards: a schedule of every minute is not walked through from the start
     if until < not_before:
         return None
@@ -91,10 +91,10 @@ def latest_fire(trigger: CronTrigger, *, not_before: datetime, until: datetime) 
 
 
 def is_repetition(trigger: CronTrigger, moment: datetime) -> bool:
-    """Return whether the clock was set back and shows a time again that a fixed hour has had already.
+    """Return whether the clock was set back, and a fixed hour has had this time already.
 
-    A job "at 02:30" runs once in the night that has 02:30 twice. One of every hour, or every ten minutes,
-    goes by the time that passes.
+    A job "at 02:30" runs once in the night that has 02:30 twice. One of every hour, or every ten
+    minutes, goes by the time that passes.
     """
     if not moment.fold:
         return False

@@ -72,7 +72,7 @@ class ScheduleService:
     """What can be done with the schedule; every method needs an application context."""
 
     def announce(self, jobs: Sequence[ScheduledJob]) -> None:
-        """Tell the store what the code's schedule is, so that any process can show and change it."""
+        """Tell the store the code's schedule, so that any process can show and change it."""
         schedule.announce(db.session, [asdict(job) for job in jobs])
         db.session.commit()
 
@@ -102,8 +102,8 @@ class ScheduleService:
     def fire(self, job_id: str, task: str, scheduled_at: datetime, trigger: Trigger) -> int | None:
         """Record a fire, its run and the run's job, in one transaction; return the run's id.
 
-        None if the moment has been recorded already: then nothing happens. While a run of the task is
-        active the fire is recorded as skipped, with that run.
+        None if the moment has been recorded already: then nothing happens. While a run of the
+        task is active the fire is recorded as skipped, with that run.
         """
         session = db.session
         if not schedule.record_fire(session, job_id, scheduled_at, "started"):
@@ -129,7 +129,8 @@ class ScheduleService:
     def catch_up(self, *, until: datetime) -> list[int]:
         """Fire once each job whose latest due moment passed unrecorded; return the runs.
 
-        Looks back as far as the grace time, and never to before the job was known, resumed or changed.
+        Looks back as far as the grace time, and never to before the job was known, resumed or
+        changed.
         """
         settings = current_settings()
         oldest = datetime.now(UTC) - timedelta(hours=settings.catch_up_grace_hours)

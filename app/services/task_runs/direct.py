@@ -1,7 +1,7 @@
 """A run done by the process that asked for it, without any worker.
 
-It is a small worker of its own: a queue that nobody else reads, the same jobs and locks, a heartbeat. If
-the process dies, the sweep of any worker takes over what is left.
+It is a small worker of its own: a queue that nobody else reads, the same jobs and locks, a
+heartbeat. If the process dies, the sweep of any worker takes over what is left.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """How one unit of work is done: a run's task function, or the work on one item.
 
-Both are called by whoever took the job from the queue, inside an application context, and both may be
-called again for the same run or item: at least once, never exactly once. What makes that harmless is
-the attempt of an item, which fences every older one, and the plan of a run, which is made once.
+Both are called by whoever took the job from the queue, inside an application context, and both
+may be called again for the same run or item: at least once, never exactly once. What makes that
+harmless is the attempt of an item, which fences every older one, and the plan of a run, which is
+made once.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy.exc import InterfaceError, OperationalError
@@ -30,7 +31,9 @@ from app.utils.structlog_config import get_system_logger
 TaskFunction = Callable[..., dict[str, Any]]
 
 STORE_LOST = (OperationalError, InterfaceError)
-"""Our own PostgreSQL went away, was restarted, or chose us as a deadlock's victim: worth another try."""
+"""Our own PostgreSQL went away, or chose us as a deadlock's victim: worth another try."""
+
+T = TypeVar("T")
 
 logger = get_system_logger()
 
@@ -65,13 +68,10 @@ def execute_item(item_id: int, work_of: Mapping[str, Work]) -> None:
         started = time.monotonic()
         try:
             if begun.cancel_requested:
-                raise RunCancelled(f"run {item.run_id} was cancelled")
-            work = work_of.get(item.task)
-            if work is None:
-                raise LookupError(f"this version knows no work on single instances for {item.task}")
-            work(item)
-            db.session.rollback()  # a session that the work left open must not hold anything
-            _close(item, _not_closed_by_its_work())
+                item.cancel()
+            _known(work_of, item.task, "work on single instances for")(item)
+            if not item.closed.is_set() or db.session.in_transaction():
+                _close(item, _not_closed_by_its_work())
         except Fenced:
             db.session.rollback()
             logger.info("Item left to a newer attempt", module="task_runs")
@@ -109,9 +109,10 @@ def execute_run(
 ) -> None:
     """Call the task function of a run.
 
-    A run that has a plan is ended by the last of its items, whatever becomes of this call. One without
-    is ended here: by what the function returned, or by what it raised. TryAgainLater is raised when the
-    store went away (three times at most), or when this process is told to end while it only waits.
+    A run that has a plan is ended by the last of its items, whatever becomes of this call. One
+    without is ended here: by what the function returned, or by what it raised. TryAgainLater is
+    raised when the store went away (three times at most), or when this process is told to end
+    while it only waits.
     """
     begun = task_runs.begin_run(db.session, run_id)
     db.session.commit()
@@ -126,10 +127,7 @@ def execute_run(
         run_bound(BoundRun(run_id, task, stop)),
     ):
         try:
-            function = tasks.get(task)
-            if function is None:
-                raise LookupError(f"this version has no task named {task}")
-            result = function(**parameters)
+            result = _known(tasks, task, "task named")(**parameters)
             db.session.rollback()
             _end_unplanned(run_id, _state_of(result), result=result)
         except WaitAbandoned:
@@ -147,6 +145,12 @@ def execute_run(
             _end_unplanned(run_id, State.FAILED, error=f"{type(error).__name__}: {error}")
 
 
+def _known(registry: Mapping[str, T], task: str, what: str) -> T:
+    if task not in registry:
+        raise LookupError(f"this version has no {what} {task}")
+    return registry[task]
+
+
 def _close(item: ItemContext, outcome: ItemOutcome) -> None:
     db.session.rollback()
     try:
@@ -161,7 +165,7 @@ def _not_closed_by_its_work() -> ItemOutcome:
     return ItemOutcome(
         State.FAILED,
         error_code=FailureKind.INTERNAL,
-        error="the work on this instance returned without saying how it ended",
+        error="the work on this instance returned without writing how it ended",
     )
 
 
@@ -181,7 +185,7 @@ def _try_again(item: ItemContext, why: str) -> None:
 
 
 def _backoff(attempt: int) -> float:
-    """Return about 1 s, 4 s, 4 s …: a job that waits keeps its instance locked, so it is never long."""
+    """Return about 1 s, then 4 s: never long, for a job that waits keeps its instance locked."""
     return (1.0 if attempt <= 1 else 4.0) * random.uniform(0.75, 1.25)  # noqa: S311 - spreads load only
 
 

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -42,6 +42,8 @@ class ItemContext:
     task: str
     sessions: sessionmaker[Session] = field(repr=False, compare=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+    closed: threading.Event = field(default_factory=threading.Event, repr=False, compare=False)
+    """Set by close_item, so that nobody has to ask the store whether the work ended its item."""
     _asked_at: list[float] = field(
         default_factory=lambda: [time.monotonic()], repr=False, compare=False
     )
@@ -49,7 +51,8 @@ class ItemContext:
     def checkpoint(self) -> None:
         """Stop here if nobody wants the result any more: raises RunCancelled or Fenced.
 
-        Cheap enough for every scope: it asks the store at most once a second. Any thread may call it.
+        Cheap enough for every scope: it asks the store at most once a second. Any thread may call
+        it.
         """
         with self._lock:
             if time.monotonic() - self._asked_at[0] < CHECKPOINT_SECONDS:
@@ -60,7 +63,11 @@ class ItemContext:
         if not ours:
             raise Fenced(f"a newer attempt works on item {self.item_id}")
         if cancelled:
-            raise RunCancelled(f"run {self.run_id} was cancelled")
+            self.cancel()
+
+    def cancel(self) -> NoReturn:
+        """Stop here because a person wants it: raises RunCancelled."""
+        raise RunCancelled(f"run {self.run_id} was cancelled")
 
 
 Work = Callable[[ItemContext], None]
@@ -88,3 +95,4 @@ def close_item(session: Session, item: ItemContext, outcome: ItemOutcome) -> Non
     if run_id is None:
         raise Fenced(f"item {item.item_id} is no longer that of attempt {item.attempt}")
     close_run_if_complete(session, run_id, {outcome.state: 1})
+    item.closed.set()

@@ -26,8 +26,8 @@ def plan_items(
 ) -> None:
     """Write the items of a run and their jobs, once, in one transaction; does not commit.
 
-    A run that is planned already keeps its plan. One that was cancelled meanwhile, or that has nothing to
-    look at, ends here.
+    A run that is planned already keeps its plan. One that was cancelled meanwhile, or that has
+    nothing to look at, ends here.
     """
     targets = list(dict.fromkeys(instance_ids))
     cancel_requested = task_runs.plan(db.session, run_id, len(targets))
@@ -49,14 +49,15 @@ def wait_for_end(
 ) -> TaskRun:
     """Return the run when it has ended, or as it is after the time-out.
 
-    Holds no connection while it sleeps. The store may be away for a minute. Raises WaitAbandoned when
-    ``stop`` is set.
+    Holds no connection while it sleeps. The store may be away for a minute. Raises WaitAbandoned
+    when ``stop`` is set.
     """
     deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
     lost_since: float | None = None
     pause = 0.05
     stop = stop or threading.Event()
     while True:
+        last_look = stop.is_set()
         try:
             run = task_runs.find(db.session, run_id)
             if run is None:
@@ -72,6 +73,7 @@ def wait_for_end(
             if time.monotonic() - lost_since > STORE_PATIENCE_SECONDS:
                 raise
             logger.warning("The store does not answer; still waiting", module="task_runs")
-        if stop.wait(pause):
+        if last_look:
             raise WaitAbandoned
+        stop.wait(pause)
         pause = min(pause * 2, POLL_SECONDS)

@@ -18,7 +18,7 @@ from app.utils.structlog_config import get_system_logger
 STALLED_SECONDS = 8.0
 """Four heartbeats."""
 DEATHS = 3
-"""A job that has seen so many attempts, the last one ended by the death of its worker, is poison."""
+"""After so many attempts, the last one ended by the death of its worker, a job is poison."""
 GRACE_SECONDS = 10.0
 DEAD_WORKER_SECONDS = 60.0
 ENDED_JOB_SECONDS = 3600.0
@@ -30,10 +30,10 @@ logger = get_system_logger()
 def sweep(stalled_seconds: float = STALLED_SECONDS) -> None:
     """Put right what dead processes left behind.
 
-    1. Jobs of dead workers are given to the living; what killed its worker too often ends as failed.
+    1. Jobs of dead workers are given to the living; what kills its workers ends as failed.
     2. Waiting jobs of a process that did its run itself, and died, go to the workers.
     3. Items that no job will do get one. Runs without targets and without a job end as failed.
-    4. Runs whose items have all ended are closed (they are already, unless somebody changed the tables).
+    4. Runs whose items have all ended are closed (they are, unless somebody changed the tables).
     5. What has ended long ago leaves the queue.
     """
     _alone(lambda: _give_back(stalled_seconds))
@@ -60,7 +60,7 @@ def _alone(step: Callable[[], object]) -> None:
 
 
 def _give_back(stalled_seconds: float) -> None:
-    """Replace each stalled job by a new one: the old worker, should it thaw, has nothing to finish."""
+    """Replace each stalled job by a new one: a worker that thaws has nothing left to finish."""
     for job in queue.stalled(db.session, stalled_seconds):
         queue.drop(db.session, job.job_id)
         if job.task_name == queue.RUN_TASK:

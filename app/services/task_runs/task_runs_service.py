@@ -68,12 +68,12 @@ class TaskRunsService:
         raise RunActive(f"runs of {task} begin and end faster than one can be asked for")
 
     def fan_out(self, task: str, instance_ids: Sequence[int], work: Work) -> dict[str, Any]:
-        """Spread the run of this thread over instances, one piece of work each, and wait for its end.
+        """Spread the run of this thread over instances and wait for its end.
 
-        Returns {"run_id", "success_count", "partial_count", "failed_count", "cancelled_count"}. Nothing
-        depends on the waiting: the last item to end closes the run. Called again for the same run, it only
-        waits. Without a run (somebody called the task function directly) it makes one and does the work in
-        threads of this process.
+        Returns {"run_id", "success_count", "partial_count", "failed_count", "cancelled_count"}.
+        Nothing depends on the waiting: the last item to end closes the run. Called again for the
+        same run, it only waits. Without a run (somebody called the task function directly) it
+        makes one and does the work in threads of this process.
         """
         run = bound_run()
         if run is None:
@@ -85,7 +85,7 @@ class TaskRunsService:
         return _as_result(wait_for_end(run.run_id, stop=run.stop))
 
     def close_item(self, session: Session, item: ItemContext, outcome: ItemOutcome) -> None:
-        """End an item in the caller's transaction; see ``app.services.task_runs.items.close_item``."""
+        """End an item in the caller's transaction, as ``items.close_item`` says."""
         run_items.close_item(session, item, outcome)
 
     def cancel(self, run_id: int, *, by: str | None = None) -> RunSummary:
@@ -114,8 +114,8 @@ class TaskRunsService:
     def retry_failed(self, run_id: int, *, by: str | None = None) -> RequestedRun:
         """Ask for a new run over the instances that failed in this one.
 
-        Cancelled ones are not among them (a person did not want them), nor are partial ones: the same
-        account would be denied the same things again.
+        Cancelled ones are not among them (a person did not want them), nor are partial ones: the
+        same account would be denied the same things again.
         """
         run = self.get_run(run_id)
         if run.ended_at is None:

@@ -128,7 +128,7 @@ def test_resuming_a_job_that_is_not_paused_forgets_nothing(app: Flask) -> None: 
     assert len(schedule_service.catch_up(until=datetime.now(UTC))) == 1
 
 
-def test_a_new_schedule_does_not_reach_into_the_past(app: Flask) -> None:  # noqa: ARG001 - its context
+def test_a_new_schedule_does_not_reach_into_the_past(app: Flask) -> None:
     known_since(DAILY, timedelta(hours=3))
     zone = app.extensions["whalefall"].zone
     earlier = datetime.now(zone) - timedelta(minutes=30)

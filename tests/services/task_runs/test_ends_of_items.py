@@ -103,9 +103,7 @@ def test_the_last_of_many_simultaneous_ends_closes_the_run_once(
                 failures.append(error)
 
     states = [State.SUCCEEDED, State.PARTIAL, State.FAILED] * 8
-    threads = [
-        threading.Thread(target=end, args=pair) for pair in zip(items, states, strict=True)
-    ]
+    threads = [threading.Thread(target=end, args=pair) for pair in zip(items, states, strict=True)]
     for thread in threads:
         thread.start()
     for thread in threads:

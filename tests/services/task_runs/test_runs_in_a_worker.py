@@ -228,7 +228,19 @@ def test_work_that_returns_without_ending_its_item_has_failed(
     with working(spreading(lambda _item: None)):
         run = task_runs_service.wait(run_id, timeout_seconds=10)
     assert run.state == State.FAILED
-    assert "without saying how it ended" in (task_runs_service.list_items(run_id)[0].error or "")
+    assert "without writing how it ended" in (task_runs_service.list_items(run_id)[0].error or "")
+
+
+def test_work_that_does_not_commit_the_end_of_its_item_has_failed(
+    instances: Instances, working: Working
+) -> None:
+    def forget(item: ItemContext) -> None:
+        task_runs_service.close_item(db.session, item, ItemOutcome(State.SUCCEEDED))
+
+    run_id = request(instances(1))
+    with working(spreading(forget)):
+        run = task_runs_service.wait(run_id, timeout_seconds=10)
+    assert run.state == State.FAILED
 
 
 def test_no_two_jobs_touch_one_instance_at_once(instances: Instances, working: Working) -> None:
