@@ -44,15 +44,19 @@ def claims_of_server(server: TestServer, key: str, using: str = "") -> set[Claim
 
 
 def _without_empty(claims: set[Claim]) -> set[Claim]:
-    """Drop USAGE where it says nothing: without an option, or beside a privilege that has it."""
+    """Drop what says nothing: USAGE without an option of its own, a column of a granted table."""
     with_option = {
         _level(claim) for claim in claims if len(claim) == 4 and claim[3] and claim[2] != "USAGE"
     }
-    return {
-        claim
-        for claim in claims
-        if len(claim) != 4 or claim[2] != "USAGE" or (claim[3] and _level(claim) not in with_option)
-    }
+
+    def says_something(claim: Claim) -> bool:
+        if len(claim) != 4:
+            return True
+        if claim[2] == "USAGE":
+            return claim[3] and _level(claim) not in with_option
+        return claim[0] != "column" or ("table", claim[1][:2], *claim[2:]) not in claims
+
+    return {claim for claim in claims if says_something(claim)}
 
 
 def _level(claim: Claim) -> tuple[str, tuple[str, ...]]:

@@ -174,6 +174,7 @@ def test_facts_rebuild_the_same_access_and_say_what_show_grants_says(two_mysqlds
         source, empty = two_mysqlds()
         for statement in statements:
             _try(source, statement)
+        source.run("FLUSH PRIVILEGES")  # now what the server has in memory is what its tables say
         content = source.read()
         assert content.missing == ()
         facts = content.facts()

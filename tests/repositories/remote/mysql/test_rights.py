@@ -6,13 +6,10 @@ import pytest
 
 from app.constants.engines import Engine
 from app.constants.reading import FailureKind, ScopeStatus
-from app.repositories.remote import mariadb, mysql, reader_for
 from app.repositories.remote.facts import ReadError, Receipt
 from app.repositories.remote.mariadb import server as mariadb_server_module
 from app.repositories.remote.mysql import server as mysql_server_module
-from tests.fixtures.mysql import TestServer
-
-assert (mysql.connect, mariadb.connect)
+from tests.fixtures.mysql import ROOT, TestServer
 
 
 def _tables(server: TestServer) -> list[str]:
@@ -145,9 +142,7 @@ def test_the_digest_changes_with_every_change_and_only_then(any_mysqld: TestServ
 
 
 def test_every_statement_is_prepared_by_the_server_as_it_stands(any_mysqld: TestServer) -> None:
-    package = reader_for(any_mysqld.engine)
-    folder = __import__("pathlib").Path(str(package.__file__)).parent  # type: ignore[attr-defined]
-    files = sorted(folder.glob("*.sql"))
+    files = sorted((ROOT / "app/repositories/remote" / any_mysqld.engine).glob("*.sql"))
     assert len(files) >= 9
     for file in files:
         text = file.read_text()

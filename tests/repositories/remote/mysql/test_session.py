@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import datetime
 import ipaddress
 import re
 import socket
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -98,8 +98,9 @@ def test_a_slow_statement_ends_by_the_servers_own_timeout(any_mysqld: TestServer
         started = time.monotonic()
         with pytest.raises(ReadError) as raised:
             session.ask(
-                "SELECT COUNT(*) FROM information_schema.COLLATIONS a, information_schema.COLLATIONS b,"
-                " information_schema.COLLATIONS c, information_schema.COLLATIONS d"
+                "SELECT COUNT(*) FROM information_schema.COLLATIONS a,"
+                " information_schema.COLLATIONS b, information_schema.COLLATIONS c,"
+                " information_schema.COLLATIONS d"
             )
     assert raised.value.kind is FailureKind.STATEMENT_TIMEOUT
     assert time.monotonic() - started < 4
@@ -152,7 +153,7 @@ def test_databases_are_not_read_one_by_one(any_mysqld: TestServer) -> None:
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make an authority and a certificate of it for 127.0.0.1; another authority beside it."""
     where = tmp_path_factory.mktemp("tls")
-    now = datetime.datetime.now(datetime.UTC)
+    now = datetime.now(UTC)
 
     def build(
         name: str, key: ec.EllipticCurvePrivateKey, issuer: str, signer: ec.EllipticCurvePrivateKey
@@ -164,8 +165,8 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
             .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(hours=1))
-            .not_valid_after(now + datetime.timedelta(days=1))
+            .not_valid_before(now - timedelta(hours=1))
+            .not_valid_after(now + timedelta(days=1))
             .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
         )
         if not is_ca:
@@ -230,10 +231,7 @@ def test_a_certificate_is_checked_as_far_as_the_mode_says(
 def test_a_server_without_tls_is_refused_and_not_spoken_to_in_clear_text(
     mysql_servers: Servers, any_mysqld: TestServer
 ) -> None:
-    if any_mysqld.engine is Engine.MYSQL:
-        option = "--tls-version="
-    else:
-        option = "--skip-ssl"
+    option = "--tls-version=" if any_mysqld.engine is Engine.MYSQL else "--skip-ssl"
     server = mysql_servers.get(any_mysqld.local.install, "clear", option)
     server.run("CREATE USER watch@'%' IDENTIFIED BY 'right-Pass1'")
     for mode in (TlsMode.REQUIRE, TlsMode.VERIFY_CA, TlsMode.VERIFY_FULL):
