@@ -39,9 +39,13 @@ from app.services.accounts_sync.differences import (
     words_of,
 )
 from app.services.accounts_sync.reading import ScopeReading
+from app.utils.collector import CollectedRarely
 
 SERVER = 0
 """The server's number among the scopes of an instance."""
+
+READ_ACCOUNTS = "list of accounts"
+"""The right without which nothing else can be read; only ever stored as lost."""
 
 _OF_THE_ENGINE = (AccountKind.SYSTEM, AccountKind.PUBLIC)
 
@@ -77,6 +81,7 @@ class InstanceLedger:
     _new_words: set[str] = field(default_factory=set)
     """Privileges that the engine's upgrade brought to somebody: told once, not once an account."""
 
+    @CollectedRarely()
     def write_server(
         self,
         connection: Connection[Any],
@@ -138,6 +143,7 @@ class InstanceLedger:
             [_observation(reading, None, changed, digest if full else None)],
         )
 
+    @CollectedRarely()
     def write_databases(
         self, connection: Connection[Any], moment: datetime, readings: Sequence[ScopeReading]
     ) -> None:
@@ -211,7 +217,15 @@ class InstanceLedger:
             moment,
             [
                 Observation(
-                    None, "server", error.status, error.message, error.remedy, 0, duration_ms, False, None
+                    None,
+                    "server",
+                    error.status,
+                    error.message,
+                    error.remedy,
+                    0,
+                    duration_ms,
+                    False,
+                    None,
                 )
             ],
         )
@@ -220,11 +234,11 @@ class InstanceLedger:
         )
         if error.status is not ScopeStatus.DENIED or not old_rights:
             return None
-        if old_rights.get("accounts") is False:
+        if old_rights.get(READ_ACCOUNTS) is False:
             return None
-        diff = {"removed": [{"fact": "right", "right": "accounts", "reason": error.message}]}
+        diff = {"removed": [{"fact": "right", "right": READ_ACCOUNTS, "reason": error.message}]}
         self._record_changes(connection, moment, [Change(ChangeKind.RIGHTS_LOST, False, diff)])
-        return {**old_rights, "accounts": False}
+        return {**old_rights, READ_ACCOUNTS: False}
 
     # -- accounts ---------------------------------------------------------------------------------
 
@@ -474,6 +488,8 @@ class InstanceLedger:
             if had and not now.get(right, False) and _still_asked(right, listed)
         ]
         gained = [r for r, has in sorted(now.items()) if has and old_rights.get(r) is False]
+        if old_rights.get(READ_ACCOUNTS) is False:
+            gained.insert(0, READ_ACCOUNTS)
         changes = []
         if lost:
             diff = {"removed": [{"fact": "right", "right": right} for right in lost]}

@@ -1,4 +1,4 @@
-"""A PostgreSQL to look after, with a monitoring account that owns nothing, and a ledger that reads it."""
+"""A PostgreSQL to look after, read by a monitoring account that owns nothing."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Watched:
     def scopes(self) -> dict[str, tuple[str, str | None]]:
         """Status and reason of every scope, as of the newest item."""
         rows = self.rows(
-            "SELECT scope, status, reason FROM scope_observations WHERE run_item_id = %s ORDER BY id",
+            "SELECT scope, status, reason FROM scope_observations WHERE run_item_id = %s",
             self.item().id,
         )
         return {row.scope: (row.status, row.reason) for row in rows}
@@ -101,7 +101,7 @@ def watched_server(public_tmp: Path) -> Iterator[EmbeddedPostgres]:
 
 
 @pytest.fixture
-def watched(app: Flask, watched_server: EmbeddedPostgres) -> Iterator[Watched]:
+def watched(app: Flask, watched_server: EmbeddedPostgres) -> Watched:
     """The server, cleaned of what the last test left, with two databases."""
     assert app
     _clean(watched_server)
