@@ -32,6 +32,7 @@ _ANY_AUTH = "!sspi"
 """Any way of logging in that exists here; empty would mean none, and PGREQUIREAUTH must not count."""
 _EXPLICIT = {
     "application_name": "whalefall",
+    "channel_binding": "prefer",
     "client_encoding": "UTF8",
     "fallback_application_name": "",
     "gssencmode": "disable",
