@@ -14,8 +14,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "WHALEFALL_"
-NOT_SETTINGS = ("WHALEFALL_ENV_FILE", "WHALEFALL_TEST_", "WHALEFALL_PASSWORD", "WHALEFALL_SECRET_")
-"""Beginnings of variables that others read: where settings are, tests, secrets to store."""
+NOT_SETTINGS = ("WHALEFALL_ENV_FILE", "WHALEFALL_TEST_", "WHALEFALL_PASSWORD")
+"""Beginnings of variables that others read: where settings are, tests, passwords to store."""
 
 
 class SettingsError(Exception):
@@ -169,7 +169,8 @@ def load_settings(**overrides: Any) -> Settings:
     try:
         settings = Settings(_env_file=env_file, **overrides)
     except ValidationError as invalid:
-        lines += [_line(error) for error in invalid.errors(include_url=False)]
+        wrong = invalid.errors(include_url=False, include_input=False)
+        lines += [_line(one) for one in wrong if one["type"] != "default_factory_not_called"]
         raise SettingsError(lines) from None  # the pydantic error would show values
     if lines:
         raise SettingsError(lines)
@@ -177,15 +178,20 @@ def load_settings(**overrides: Any) -> Settings:
 
 
 def _unknown_variables() -> list[str]:
-    known = [PREFIX + name.upper() for name in Settings.model_fields]
-    lines = []
-    for name in sorted(os.environ):
-        if not name.startswith(PREFIX) or name in known or name.startswith(NOT_SETTINGS):
-            continue
-        similar = difflib.get_close_matches(name, known, n=1)
-        advice = f"did you mean {similar[0]}?" if similar else "unset it."
-        lines.append(f"{name} is not a setting: {advice} docs/settings.md lists them all.")
-    return lines
+    ours = [name for name in sorted(os.environ) if name.startswith(PREFIX)]
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    return [
+        _not_a_setting(name)
+        for name in ours
+        if name not in known and not name.startswith(NOT_SETTINGS)
+    ]
+
+
+def _not_a_setting(name: str) -> str:
+    known = [PREFIX + field.upper() for field in Settings.model_fields]
+    similar = difflib.get_close_matches(name, known, n=1)
+    advice = f"did you mean {similar[0]}?" if similar else "remove it."
+    return f"{name} is not a setting: {advice} docs/settings.md lists them all."
 
 
 def _line(error: Any) -> str:
@@ -193,9 +199,7 @@ def _line(error: Any) -> str:
         return str(error["msg"]).removeprefix("Value error, ") + "."
     name = str(error["loc"][0])
     if error["type"] == "extra_forbidden":
-        similar = difflib.get_close_matches(name, Settings.model_fields, n=1)
-        advice = f": did you mean {similar[0]}?" if similar else "."
-        return f"{name} is not a setting{advice}"
+        return _not_a_setting(PREFIX + name.upper().removeprefix(PREFIX))
     told = str(error["msg"]).removeprefix("Value error, ")
     return f"{PREFIX}{name.upper()}: {told[0].lower()}{told[1:]}."
 
