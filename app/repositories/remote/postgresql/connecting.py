@@ -29,7 +29,7 @@ os.environ.pop("PGSERVICE", None)
 
 _NO_FILE = "/nonexistent/whalefall"
 _ANY_AUTH = "!sspi"
-"""Any way of logging in that exists here; empty would mean none, and PGREQUIREAUTH must not count."""
+"""Any way to log in that exists here; empty would mean none, and PGREQUIREAUTH must not count."""
 _EXPLICIT = {
     "application_name": "whalefall",
     "channel_binding": "prefer",

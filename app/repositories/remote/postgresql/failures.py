@@ -46,6 +46,7 @@ _WHILE_CONNECTING = (
         FailureKind.STARTING_UP,
     ),
     (r"server does not support SSL", FailureKind.TLS),
+    (r"expected authentication request|invalid response to SSL", FailureKind.UNSUPPORTED),
     (r"Connection refused", FailureKind.REFUSED),
     (r"No such file or directory", FailureKind.REFUSED),
     (r"No route to host|Network is unreachable|Permission denied\s", FailureKind.UNREACHABLE),
@@ -106,6 +107,8 @@ def _connect_remedy(target: Target, kind: FailureKind, message: str) -> str | No
             f"Raise max_connections or the limits of the role or the database; "
             f"GRANT pg_use_reserved_connections TO {user}; keeps a slot from version 16."
         )
+    if kind is FailureKind.UNSUPPORTED:
+        return f"Something else than PostgreSQL answers on {_where(target)}."
     if kind is FailureKind.REFUSED:
         return (
             f"Nothing listens on {_where(target)}: is the server up, and are host and port right?"

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import ipaddress
 import os
+import select
 import signal
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -39,7 +44,7 @@ def certificate(*names: str) -> tuple[str, str]:
     """Return the PEM of a self-signed certificate for these names and addresses, and of its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     alternatives: list[x509.GeneralName] = []
     for name in names:
         try:
@@ -52,8 +57,8 @@ def certificate(*names: str) -> tuple[str, str]:
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
         .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
@@ -66,73 +71,143 @@ def certificate(*names: str) -> tuple[str, str]:
     return made.public_bytes(serialization.Encoding.PEM).decode(), secret.decode()
 
 
+@dataclass(frozen=True)
+class Secured:
+    """A way to the server by TLS; its certificate signs itself and names localhost."""
+
+    server: PostgresqlServer
+    port: int
+    authority: str
+
+    def target(self, mode: TlsMode, **changes: str | None) -> Target:
+        where: dict[str, Any] = {"host": "localhost", "port": self.port}
+        return self.server.tcp_target(tls_mode=mode, **{**where, **changes})
+
+
 @pytest.fixture
-def authority(postgresql: PostgresqlServer) -> Iterator[str]:
-    """The PEM that signs the server's certificate, which names localhost; TLS is on meanwhile."""
+def secured(postgresql: PostgresqlServer, tmp_path: Path) -> Iterator[Secured]:
+    """The server itself with TLS on; or, if it was built without, a real TLS end in front of it."""
     pem, key = certificate("localhost")
+    native = postgresql.fetch(
+        "SELECT 1 FROM pg_config() WHERE name = 'CONFIGURE' AND setting ~ 'openssl|ssl=openssl'"
+    )
+    folder = postgresql.data if native else tmp_path
     for name, text in (("server.crt", pem), ("server.key", key)):
-        path = postgresql.data / name
+        path = folder / name
         path.write_text(text)
         path.chmod(0o600)
-        if os.geteuid() == 0:
+        if os.geteuid() == 0 and native:
             os.chown(path, NOBODY, NOBODY)
+    if not native:
+        with tls_end(postgresql, tmp_path) as port:
+            yield Secured(postgresql, port, pem)
+        return
     postgresql.run("ALTER SYSTEM SET ssl = on")
     postgresql.reload()
     deadline = time.monotonic() + 10
     while postgresql.fetch("SHOW ssl") != [("on",)] and time.monotonic() < deadline:
         time.sleep(0.05)
-    yield pem
+    yield Secured(postgresql, postgresql.port, pem)
     postgresql.run("ALTER SYSTEM RESET ssl")
     postgresql.reload()
 
 
-def tls(server: PostgresqlServer, mode: TlsMode, **changes: str | None) -> Target:
-    return server.tcp_target(tls_mode=mode, **{"host": "localhost", **changes})
+@contextmanager
+def tls_end(server: PostgresqlServer, folder: Path) -> Iterator[int]:
+    """Speak PostgreSQL's opening of TLS on a port and pass what is inside on to the server."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "server.crt", folder / "server.key")
+
+    def serve(accepted: socket.socket) -> None:
+        with accepted, socket.create_connection(("127.0.0.1", server.port)) as inner:
+            outer = accepted
+            opening = accepted.recv(8)
+            if opening[4:] == (80877103).to_bytes(4, "big"):
+                accepted.sendall(b"S")
+                try:
+                    outer = context.wrap_socket(accepted, server_side=True)
+                except OSError:
+                    return
+            else:
+                inner.sendall(opening)
+            with outer:
+                pass_on(outer, inner)
+
+    def pass_on(outer: socket.socket, inner: socket.socket) -> None:
+        while True:
+            ready, _, _ = select.select([outer, inner], [], [], 10)
+            for source, sink in ((outer, inner), (inner, outer)):
+                if source in ready:
+                    try:
+                        data = source.recv(65536)
+                        while isinstance(source, ssl.SSLSocket) and source.pending():
+                            data += source.recv(65536)
+                        sink.sendall(data)
+                    except OSError:
+                        return
+                    if not data:
+                        return
+            if not ready:
+                return
+
+    def listen() -> None:
+        while True:
+            try:
+                accepted, _ = listener.accept()
+            except OSError:
+                return
+            threads.append(threading.Thread(target=serve, args=[accepted]))
+            threads[-1].start()
+
+    threads: list[threading.Thread] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        accepting = threading.Thread(target=listen)
+        accepting.start()
+        yield int(listener.getsockname()[1])
+        listener.shutdown(socket.SHUT_RDWR)
+    accepting.join()
+    for thread in threads:
+        thread.join()
 
 
-def test_tls_with_the_right_authority_and_name_is_accepted(
-    postgresql: PostgresqlServer, authority: str
-) -> None:
+def test_tls_with_the_right_authority_and_name_is_accepted(secured: Secured) -> None:
     for mode in (TlsMode.VERIFY_FULL, TlsMode.VERIFY_CA):
-        target = tls(postgresql, mode, tls_ca=authority)
+        target = secured.target(mode, tls_ca=secured.authority)
         with connect(target, Receipt()) as session:
             assert session.connection.ssl_in_use
             assert read_server(session).accounts()
 
 
 def test_tls_with_another_name_is_refused_unless_only_the_authority_counts(
-    postgresql: PostgresqlServer, authority: str
+    secured: Secured,
 ) -> None:
-    elsewhere = {"host": "127.0.0.1", "tls_ca": authority}
-    error = refused(tls(postgresql, TlsMode.VERIFY_FULL, **elsewhere))
+    elsewhere = {"host": "127.0.0.1", "tls_ca": secured.authority}
+    error = refused(secured.target(TlsMode.VERIFY_FULL, **elsewhere))
     assert error.kind is FailureKind.TLS
     assert "another name" in str(error.remedy)
-    assert reach(tls(postgresql, TlsMode.VERIFY_CA, **elsewhere))
+    assert reach(secured.target(TlsMode.VERIFY_CA, **elsewhere))
 
 
-def test_tls_of_an_unknown_authority_is_refused_and_says_what_to_do(
-    postgresql: PostgresqlServer, authority: str
-) -> None:
-    assert authority
+def test_tls_of_an_unknown_authority_is_refused_and_says_what_to_do(secured: Secured) -> None:
     other, _ = certificate("localhost")
     for ca in (other, None):
-        error = refused(tls(postgresql, TlsMode.VERIFY_FULL, tls_ca=ca))
+        error = refused(secured.target(TlsMode.VERIFY_FULL, tls_ca=ca))
         assert error.kind is FailureKind.TLS
         assert "authority" in str(error.remedy)
-    error = refused(tls(postgresql, TlsMode.VERIFY_CA))
+    error = refused(secured.target(TlsMode.VERIFY_CA))
     assert error.kind is FailureKind.TLS
     assert "PEM" in str(error.remedy)
-    error = refused(tls(postgresql, TlsMode.VERIFY_FULL, tls_ca="not a certificate"))
+    error = refused(secured.target(TlsMode.VERIFY_FULL, tls_ca="not a certificate"))
     assert error.kind is FailureKind.TLS
-    with connect(tls(postgresql, TlsMode.REQUIRE), Receipt()) as session:
+    with connect(secured.target(TlsMode.REQUIRE), Receipt()) as session:
         assert session.connection.ssl_in_use
-    with connect(tls(postgresql, TlsMode.DISABLE), Receipt()) as session:
+    with connect(secured.target(TlsMode.DISABLE), Receipt()) as session:
         assert not session.connection.ssl_in_use
 
 
 def test_a_server_without_tls_says_how_to_relax(postgresql: PostgresqlServer) -> None:
     for mode in (TlsMode.VERIFY_FULL, TlsMode.REQUIRE):
-        error = refused(tls(postgresql, mode))
+        error = refused(postgresql.tcp_target(tls_mode=mode))
         assert error.kind is FailureKind.TLS
         assert "disable" in str(error.remedy)
 
@@ -207,9 +282,7 @@ def test_a_listener_that_never_answers_costs_the_connect_timeout(
     postgresql: PostgresqlServer,
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        target = postgresql.tcp_target(
-            port=listener.getsockname()[1], connect_timeout_seconds=0.5
-        )
+        target = postgresql.tcp_target(port=listener.getsockname()[1], connect_timeout_seconds=0.5)
         for mode in (TlsMode.DISABLE, TlsMode.REQUIRE):
             started = time.monotonic()
             error = refused(replace(target, tls_mode=mode))
@@ -229,10 +302,8 @@ def test_something_that_is_not_postgresql_is_an_error_and_no_answer(
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=answer, args=[listener])
         thread.start()
-        target = postgresql.tcp_target(
-            port=listener.getsockname()[1], connect_timeout_seconds=1.0
-        )
-        assert refused(target).kind in {FailureKind.CONNECT_TIMEOUT, FailureKind.LOST}
+        target = postgresql.tcp_target(port=listener.getsockname()[1], connect_timeout_seconds=1.0)
+        assert refused(target).kind is FailureKind.UNSUPPORTED
         thread.join()
 
 

@@ -22,7 +22,8 @@ ON = (
     "FOREIGN DATA WRAPPER|FOREIGN SERVER|LARGE OBJECT"
 )
 GRANT = re.compile(
-    rf"^(?P<verb>GRANT|REVOKE)(?: GRANT OPTION FOR)? (?P<words>[A-Z ,]+?)(?:\((?P<column>{NAME})\))?"
+    rf"^(?P<verb>GRANT|REVOKE)(?: GRANT OPTION FOR)? (?P<words>[A-Z ,]+?)"
+    rf"(?:\((?P<column>{NAME})\))?"
     rf"(?:,(?P<more>.*?))? ON (?P<on>{ON}) (?P<name>.+) (?:TO|FROM) (?P<who>{NAME})"
     r"(?P<option> WITH GRANT OPTION)?;$"
 )
@@ -48,7 +49,7 @@ def plain(name: str) -> str:
 
 
 def parts(name: str) -> list[str]:
-    """Return the parts of a qualified name; a routine's signature stays one part, as in the facts."""
+    """Return the parts of a qualified name; a routine's signature stays one part."""
     first = re.match(NAME, name)
     assert first, name
     if first.end() == len(name):

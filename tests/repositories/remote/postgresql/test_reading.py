@@ -133,9 +133,7 @@ def test_attributes_of_every_kind_of_role_are_read(postgresql: PostgresqlServer)
     assert account(content, "postgres").kind is AccountKind.USER
     assert account(content, "pg_monitor").kind is AccountKind.SYSTEM
     assert account(content, "PUBLIC").key == "0"
-    assert account(content, "member").privileged_because == (
-        "member of pg_execute_server_program",
-    )
+    assert account(content, "member").privileged_because == ("member of pg_execute_server_program",)
     assert account(content, "deputy").privileged_because == ("member of superuser postgres",)
     assert "BYPASSRLS" in account(content, "team").privileged_because
     facts = content.facts()
@@ -307,9 +305,7 @@ def test_a_locked_catalog_ends_by_the_lock_timeout(postgresql: PostgresqlServer)
 
 
 def test_a_slow_answer_ends_by_the_statement_timeout(postgresql: PostgresqlServer) -> None:
-    target = replace(
-        postgresql.target(), statement_timeout_seconds=0.3, lock_timeout_seconds=30.0
-    )
+    target = replace(postgresql.target(), statement_timeout_seconds=0.3, lock_timeout_seconds=30.0)
     with postgresql.connect() as other, other.transaction():
         other.execute("LOCK TABLE pg_catalog.pg_largeobject_metadata IN ACCESS EXCLUSIVE MODE")
         with pytest.raises(ReadError) as caught:
