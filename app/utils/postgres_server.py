@@ -18,6 +18,7 @@ from typing import Any
 
 START_SECONDS = 120
 STOP_SECONDS = 60
+MARK = "WHALEFALL_TEST_MARK"
 
 
 class EmbeddedPostgresError(Exception):
@@ -199,7 +200,9 @@ def _run(
     text: str = "",
 ) -> None:
     """Run one of PostgreSQL's programs as the owner of a path (PostgreSQL refuses to be root)."""
-    environment = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
+    # Nothing of ours but what marks the processes of a test: PGDATA and its kin would mislead it.
+    environment = {name: value for name, value in os.environ.items() if name.startswith(MARK)}
+    environment |= {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
     user: dict[str, Any] = {}
     if os.geteuid() == 0:
         found = owner.stat()
