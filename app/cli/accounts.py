@@ -17,9 +17,10 @@ from app.constants.engines import Engine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from zoneinfo import ZoneInfo
 
     from app.cli.tables import Cell
-    from app.services.accounts.accounts_service import AccountRow, InstanceOverview
+    from app.services.accounts.accounts_service import AccountRow, ChangeRow, InstanceOverview
 
 
 @click.group(
@@ -155,7 +156,7 @@ def list_(
     write_table(
         [
             Column("ACCOUNT", key=True),
-            Column("INSTANCE", least=12),
+            Column("INSTANCE", key=True),
             Column("KIND", least=6),
             Column("LOGIN", least=7),
             Column("PRIVILEGED", least=10),
@@ -197,7 +198,7 @@ def show(
     account: str,
     at: datetime | None,
     as_json: bool,
-    wide: bool,  # noqa: ARG001 - every show has --wide
+    wide: bool,
 ) -> None:
     """Show what ACCOUNT holds on the server INSTANCE.
 
@@ -212,29 +213,27 @@ def show(
         write_json(detail)
         return
     row = detail.account
-    write(f"{row.name} on {row.instance} ({row.engine})", style="bold")
-    write(f"{row.kind}, {_login_cell(row).text}, since {when(row.first_seen_at, shown_zone)}")
+    write(f"{row.name} on {row.instance} ({row.engine})", style="bold", wide=wide)
+    write(f"{row.kind}, {_login_words(row)}, known since {when(row.first_seen_at, shown_zone)}")
     if row.removed_at:
         write(f"gone since {when(row.removed_at, shown_zone)}", style="red")
     if row.privileged:
-        write(f"privileged: {', '.join(row.privileged_because)}", style="yellow")
+        write(f"privileged: {', '.join(row.privileged_because)}", style="yellow", wide=wide)
     for scope in detail.scopes:
         write()
-        write(scope.scope, style="bold")
+        write(scope.scope, style="bold", wide=wide)
         if scope.status != "full":
             seen = f"as of {when(scope.full_at, shown_zone)}" if scope.full_at else "never seen"
-            write(f"{scope.status}: {scope.reason or 'no reason given'}; {seen}", style="yellow")
+            write(f"{scope.status}, {seen}: {scope.reason or 'no reason given'}", style="yellow")
         for line in scope.lines:
-            write(line, indent=2)
+            write(line, indent=2, wide=wide)
         if not scope.lines:
             write("nothing" if scope.full_at else "unknown", indent=2)
     if detail.changes:
         write()
         write("Changes", style="bold")
     for change in detail.changes:
-        write(f"{when(change.occurred_at, shown_zone)}  {change.title}")
-        for line in change.lines:
-            write(line, indent=2)
+        write_change(change, shown_zone, wide=wide)
 
 
 @accounts.command(
@@ -317,29 +316,10 @@ def changes(
     if as_json:
         write_json({"changes": rows, "next_after": after})
         return
-    from app.cli.tables import Cell, Column
-
-    write_table(
-        [
-            Column("WHEN", least=16),
-            Column("INSTANCE", least=10),
-            Column("ACCOUNT", key=True),
-            Column("DATABASE", least=8, optional=True),
-            Column("CHANGE", least=20),
-        ],
-        [
-            [
-                when(row.occurred_at, shown_zone),
-                row.instance,
-                row.account or "–",
-                row.database or "–",
-                Cell("; ".join([row.title, *row.lines]), "red" if row.raised else ""),
-            ]
-            for row in rows
-        ],
-        wide=wide,
-        empty="Nothing changed, as far as could be seen: whalefall accounts overview",
-    )
+    for row in rows:
+        write_change(row, shown_zone, wide=wide)
+    if not rows:
+        say("Nothing changed, as far as could be seen: whalefall accounts overview")
     if after:
         say(f"There are more: --after '{after}', or --limit 0 for all.")
 
@@ -409,6 +389,29 @@ def confirm_removal(instance: str, yes: bool) -> None:
             raise click.exceptions.Exit(Exit.FAILURE)
         removed = accounts_service.confirm_removal(instance, who())
     say(f"{removed:,} accounts of {instance} are recorded as removed.")
+
+
+def write_change(change: ChangeRow, shown_zone: ZoneInfo, *, wide: bool) -> None:
+    """Write one change: a line that says when, where, who and what; its details below."""
+    where = f" in {change.database}" if change.database else ""
+    who_it_is = f": {change.account}" if change.account else ""
+    raised = ", privilege raised" if change.raised else ""
+    write(
+        f"{when(change.occurred_at, shown_zone)}  {change.instance}{who_it_is}{where}: "
+        f"{change.title}{raised}",
+        style="red" if change.raised else None,
+        wide=wide,
+    )
+    for line in change.lines:
+        write(line, indent=4, wide=wide)
+
+
+def _login_words(row: AccountRow) -> str:
+    if row.locked:
+        return "locked"
+    if row.can_login is None:
+        return "whether it can log in is unknown"
+    return "can log in" if row.can_login else "cannot log in"
 
 
 def _login_cell(row: AccountRow) -> Cell:

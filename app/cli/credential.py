@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from app.cli.output import say, when, write_json, write_table
+from app.cli.output import count, say, when, write_json, write_table
 from app.cli.passwords import password_from, password_options
 from app.cli.store import opened, zone
 from app.cli.teaching import Group, shows
@@ -108,7 +108,7 @@ def rotate(name: str, password_env: str | None, password_file: str | None) -> No
         from app.services.credentials.credentials_service import credentials_service
 
         row = credentials_service.rotate(name, password)
-    say(f"Replaced. {row.instances} instances log in with {row.name}.")
+    say(f"Replaced. {row.name} is used by {count(row.instances, 'server')}.")
 
 
 @credential.command(examples=["whalefall credential remove old-login"])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from app.cli.errors import Exit
-from app.cli.output import say, state_cell, write_json, write_table
+from app.cli.output import count, say, state_cell, write_json, write_table
 from app.cli.store import opened
 from app.cli.teaching import Command, shows
 
@@ -80,7 +80,7 @@ def import_(file: str, dry_run: bool, skip_bad: bool, as_json: bool, wide: bool)
             style="bold red",
         )
     else:
-        say(f"Added {done.added} servers. Next: whalefall instance test NAME")
+        say(f"Added {count(done.added, 'server')}. Next: whalefall instance test NAME")
     if bad:
         raise click.exceptions.Exit(Exit.FAILURE)
 

@@ -16,6 +16,7 @@ from app.cli.teaching import Command, shows
 if TYPE_CHECKING:
     from app.services.instances.connection import Step
 
+_INDENT = 13
 _SIGNS = {"ok": "ok", "warning": "warning", "failed": "FAILED", "not_needed": "–"}
 
 
@@ -69,26 +70,24 @@ def _told(steps: Iterable[Step], *, silent: bool, wide: bool) -> Iterable[Step]:
 
 
 def _tell(step: Step, *, wide: bool) -> None:
-    from rich.padding import Padding
+    from rich.cells import cell_len
     from rich.text import Text
 
     from app.cli.tables import printable
 
     sign = state_cell(step.state, _SIGNS[step.state])
     out = console(width=10_000 if wide else None)
-    line = Text(f"  {step.name:<10} ", overflow="fold")
+    line = Text(f"  {step.name:<10} ")
     line.append(f"{sign.text:<8} ", style=sign.style)
-    detail = Text(printable(step.detail), overflow="fold")
-    if len(line) + len(detail) <= out.width:
-        out.print(line + detail)
+    detail = printable(step.detail)
+    if cell_len(line.plain) + cell_len(detail) <= out.width:
+        out.print(line.append(detail), soft_wrap=True)
     else:
         line.rstrip()
-        out.print(line)
-        out.print(Padding(detail, (0, 0, 0, 13), expand=False))
+        out.print(line, soft_wrap=True)
+        write(detail, indent=_INDENT, wide=wide)
     for part in (step.remedy or "").splitlines():
-        out.print(
-            Padding(Text(f"→ {printable(part)}", overflow="fold"), (0, 0, 0, 13), expand=False)
-        )
+        write(f"→ {part}", indent=_INDENT, wide=wide)
 
 
 @contextmanager

@@ -60,17 +60,18 @@ def say(text: str, *, style: str | None = None) -> None:
     console(error=True).print(text, style=style)
 
 
-def write(text: str = "", *, style: str | None = None, indent: int = 0) -> None:
+def write(text: str = "", *, style: str | None = None, indent: int = 0, wide: bool = False) -> None:
     """Write text of the result, wrapped at words, with nothing in it that steers a terminal."""
-    from rich.padding import Padding
     from rich.text import Text
 
     from app.cli.tables import printable
 
-    out = console()
+    out = console(width=10_000 if wide else None)
     for line in text.split("\n"):
-        shown = Text(printable(line), style=style or "", overflow="fold")
-        out.print(Padding(shown, (0, 0, 0, indent), expand=False) if indent else shown)
+        shown = Text(printable(line), style=style or "")
+        for part in shown.wrap(out, max(out.width - indent, 20), overflow="fold"):
+            part.rstrip()
+            out.print(Text(" " * indent).append_text(part) if part else "", soft_wrap=True)
 
 
 def write_json(document: Any) -> None:
@@ -115,6 +116,11 @@ def state_cell(state: str | None, text: str | None = None) -> Cell:
     from app.cli.tables import Cell
 
     return Cell(text or state or "–", STATE_STYLES.get(state or "", ""))
+
+
+def count(number: int, word: str) -> str:
+    """Return a number with its noun, in the plural unless there is one."""
+    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
 
 
 def when(moment: datetime | None, zone: ZoneInfo) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from app.cli.errors import Exit
-from app.cli.output import say, when
+from app.cli.output import count, say, when
 from app.cli.store import opened, zone
 from app.cli.teaching import Command
 
@@ -106,5 +106,7 @@ def tell_what_runs(app: Flask, what: str) -> None:
         say(f"  job    {job.job_id}  {job.cron}  {due}")
     enabled = len(instances_service.list_instances(state="enabled"))
     say(
-        f"  looks after {enabled} servers" if enabled else "  no server yet: whalefall instance add"
+        f"  looks after {count(enabled, 'server')}"
+        if enabled
+        else "  no server yet: whalefall instance add"
     )

@@ -9,7 +9,7 @@ import click
 
 from app.cli.errors import exit_code_of
 from app.cli.options import words_of
-from app.cli.output import say, state_cell, when, write, write_json, write_table
+from app.cli.output import count, say, state_cell, when, write, write_json, write_table
 from app.cli.store import opened, who, zone
 from app.cli.teaching import Group, shows
 from app.constants.runs import State
@@ -190,8 +190,8 @@ def show_run(
     if run.retry_of_id:
         write(f"retry of run {run.retry_of_id}")
     write(
-        f"{run.item_count} servers: {run.succeeded_count} succeeded, {run.partial_count} partial, "
-        f"{run.failed_count} failed, {run.cancelled_count} cancelled; "
+        f"{count(run.item_count, 'server')}: {run.succeeded_count} succeeded, "
+        f"{run.partial_count} partial, {run.failed_count} failed, {run.cancelled_count} cancelled; "
         f"took {_took(run.started_at, run.ended_at)}"
     )
     if run.error:

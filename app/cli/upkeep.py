@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from app.cli.output import say, write_json, write_table
+from app.cli.output import count, say, write_json, write_table
 from app.cli.store import opened
 from app.cli.teaching import Command, Group, shows
 
@@ -51,9 +51,9 @@ def rotate() -> None:
         from app.config import current_settings
         from app.services.store.key_rotation import rotate_encryption_key
 
-        count = rotate_encryption_key()
+        rotated = rotate_encryption_key()
         file = current_settings().encryption_key_file
-    say(f"{count} passwords are encrypted with a new key. Back it up: {file}")
+    say(f"{count(rotated, 'password')} encrypted with a new key. Back it up: {file}")
 
 
 @click.command(cls=Command, examples=["whalefall settings", "whalefall settings --json"])

@@ -118,7 +118,7 @@ def test_a_new_key_keeps_every_password_readable(
 ) -> None:
     before = (tmp_path / "data" / "encryption.key").read_bytes()
     rotated = with_credential("key", "rotate")
-    assert (rotated.code, "1 passwords" in rotated.err) == (0, True)
+    assert (rotated.code, "1 password encrypted" in rotated.err) == (0, True)
     assert (tmp_path / "data" / "encryption.key").read_bytes() != before
     with_credential(
         "instance", "add", "x", "--engine", "mysql", "--host", "/no.sock", "--credential", "prod"

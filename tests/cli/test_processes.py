@@ -81,7 +81,17 @@ def test_commands_work_beside_up_and_its_worker_does_what_they_ask_for(
 ) -> None:
     for arguments in (
         ("credential", "add", "c", "--username", "u", "--password-env", "WHALEFALL_PASSWORD_X"),
-        ("instance", "add", "dead", "--engine", "mysql", "--host", "/no.sock", "--credential", "c"),
+        (
+            "instance",
+            "add",
+            "dead",
+            "--engine",
+            "mysql",
+            "--host",
+            "nonexistent.invalid",
+            "--credential",
+            "c",
+        ),
     ):
         done = whalefall(environment, *arguments)
         assert done.returncode == 0, done.stderr

@@ -19,7 +19,10 @@ def fleet(
     """One server that can be read, registered as orders."""
     monkeypatch.setenv("WHALEFALL_PASSWORD_P", SUPERUSER_PASSWORD)
     for arguments in (
-        ("credential", "add", "pg", "--username", SUPERUSER, "--password-env", "WHALEFALL_PASSWORD_P"),
+        (
+            "credential", "add", "pg", "--username", SUPERUSER,
+            "--password-env", "WHALEFALL_PASSWORD_P",
+        ),
         (
             "instance", "add", "orders", "--engine", "postgresql", "--host", "127.0.0.1",
             "--port", str(postgresql.port), "--tls", "disable", "--credential", "pg",
@@ -108,7 +111,7 @@ def test_a_run_of_which_one_server_failed_is_partial_or_failed_and_only_that_one
     assert mixed.code == 3, mixed.out + mixed.err
     failed = fleet("run", "accounts", "--instance", "dead", "--wait")
     assert failed.code == 4, failed.out + failed.err
-    assert "/nowhere" in failed.out
+    assert "nonexistent.invalid" in failed.out
     again = fleet("runs", "retry", "1", "--wait", "--json")
     assert again.code == 4
     assert [item["instance_name"] for item in again.json["items"]] == ["dead"]

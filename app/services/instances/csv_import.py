@@ -144,9 +144,7 @@ def _judge(line: int, columns: list[str], cells: list[str], folder: Path) -> Lin
         return LineVerdict(
             line,
             name.strip(),
-            (
-                f"{len(cells)} values for {len(columns)} columns: quote a value that holds a separator",
-            ),
+            (f"{len(cells)} values for {len(columns)} columns: quote what holds a separator",),
         )
     fields: dict[str, Any] = dict(zip(columns, cells, strict=True))
     problems: list[str] = []

@@ -254,8 +254,10 @@ class InstancesService:
         name = instance.name
         try:
             db.session.flush()
-        except IntegrityError:
+        except IntegrityError as error:
             db.session.rollback()
+            if "uq_instances_name" not in str(error.orig):
+                raise
             raise Refused(
                 f"an instance named {name} exists already",
                 f"Choose another name, or change it: whalefall instance edit {name}",
