@@ -4,7 +4,9 @@ SHELL := /bin/bash
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,$(shell command -v $(name))))
+# The newest one that starts: what pyenv and its kin put into the path often does not.
+PYTHON ?= $(shell for name in python3.13 python3.12 python3.11 python3; do \
+  "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v "$$name" && break; done)
 PYTEST_OPTIONS ?=
 
 .PHONY: help setup run test test-matrix check bench clean
@@ -20,7 +22,7 @@ help: ## Show this
 setup: $(STAMP) ## Make the environment in .venv, from pyproject.toml; again only after it changed
 
 $(STAMP): pyproject.toml
-	@if [ -z "$(PYTHON)" ] || ! "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
+	@if ! "$(or $(PYTHON),missing)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
 	  echo 'WhaleFall needs Python 3.11 or newer: install it, or name it: make setup PYTHON=/path/to/python3'; exit 1; fi
 	@if ! "$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null; then \
 	  package=$$("$(PYTHON)" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'); \
