@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from psycopg import Connection
 from psycopg.types.json import Jsonb
 
+from app.repositories import copying
 from app.repositories.remote.facts import AccountFact
 
 
@@ -43,7 +44,7 @@ def open_accounts(connection: Connection[Any], instance_id: int) -> dict[str, Kn
         " FROM accounts WHERE instance_id = %s AND removed_at IS NULL",
         (instance_id,),
     )
-    return {row[1]: KnownAccount(*row[:7], tuple(row[7])) for row in rows}
+    return {row[1]: KnownAccount._make((*row[:7], tuple(row[7]))) for row in rows}
 
 
 def add(
@@ -72,25 +73,13 @@ def add(
         )
         for fact, row in zip(facts, ids, strict=True)
     }
-    with (
-        connection.cursor() as cursor,
-        cursor.copy(
-            "COPY accounts (id, engine_key, name, kind, can_login, locked, expires_at,"
-            " privileged_because, privileged, instance_id, first_seen_at) FROM STDIN"
-        ) as copy,
-    ):
-        for account in known.values():
-            copy.write_row(
-                (
-                    *account[:3],
-                    str(account.kind),
-                    *account[4:7],
-                    list(account.privileged_because),
-                    bool(account.privileged_because),
-                    instance_id,
-                    first_seen_at,
-                )
-            )
+    rest = f"{instance_id}\t{first_seen_at.isoformat()}\n"
+    copying.copy_lines(
+        connection,
+        "COPY accounts (id, engine_key, name, kind, can_login, locked, expires_at,"
+        " privileged_because, privileged, instance_id, first_seen_at) FROM STDIN",
+        (f"{_line(account)}\t{rest}".encode() for account in known.values()),
+    )
     return known
 
 
@@ -124,4 +113,20 @@ def remove(connection: Connection[Any], account_ids: Sequence[int], removed_at: 
     connection.execute(
         "UPDATE accounts SET removed_at = %s WHERE id = ANY (%s) AND removed_at IS NULL",
         (removed_at, list(account_ids)),
+    )
+
+
+def _line(account: KnownAccount) -> str:
+    return "\t".join(
+        (
+            str(account.id),
+            copying.text(account.key),
+            copying.text(account.name),
+            account.kind,
+            copying.flag(account.can_login),
+            copying.flag(account.locked),
+            copying.text(account.expires_at),
+            copying.texts(account.privileged_because),
+            copying.flag(bool(account.privileged_because)),
+        )
     )

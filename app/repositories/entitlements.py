@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from psycopg import Connection
 from psycopg.rows import namedtuple_row
 
+from app.repositories import copying
 from app.utils.sql_files import load_sql
 
 
@@ -39,12 +40,14 @@ def those_that_differ(
             " (account_id bigint, database_id integer, digest bytea) ON COMMIT DELETE ROWS"
         )
         cursor.execute("TRUNCATE incoming_facts")
-        with cursor.copy("COPY incoming_facts FROM STDIN") as copy:
-            for chunk in _chunks(
-                b"%d\t%d\t\\\\x%s\n" % (row.account_id, row.database_id, row.digest.hex().encode())
+        copying.copy_lines(
+            connection,
+            "COPY incoming_facts FROM STDIN",
+            (
+                b"%d\t%d\t%s\n" % (row.account_id, row.database_id, copying.digest(row.digest))
                 for row in incoming
-            ):
-                copy.write(chunk)
+            ),
+        )
         cursor.execute(
             load_sql("app.repositories.sql", "entitlements_that_differ.sql"),
             {"instance_id": instance_id, "scopes": list(scopes)},
@@ -57,30 +60,29 @@ def open_new(
     instance_id: int,
     valid_from: datetime,
     incoming: Iterable[Incoming],
-) -> None:
-    """Write the incoming facts as valid from now on; what they replace must be closed already."""
+) -> int:
+    """Write the incoming facts as valid from now on, and return how many rows they are.
+
+    What they replace must be closed already.
+    """
     since = valid_from.isoformat().encode()
-    with (
-        connection.cursor() as cursor,
-        cursor.copy(
-            "COPY entitlements (instance_id, account_id, database_id, valid_from, digest, facts)"
-            " FROM STDIN"
-        ) as copy,
-    ):
-        for chunk in _chunks(
-            b"%d\t%d\t%s\t%s\t\\\\x%s\t%s\n"
+    return copying.copy_lines(
+        connection,
+        "COPY entitlements (instance_id, account_id, database_id, valid_from, digest, facts)"
+        " FROM STDIN",
+        (
+            b"%d\t%d\t%s\t%s\t%s\t%s\n"
             % (
                 instance_id,
                 row.account_id,
                 b"%d" % row.database_id if row.database_id else b"\\N",
                 since,
-                row.digest.hex().encode(),
-                # JSON from orjson has no raw control characters: only the backslash needs doubling
-                row.facts_json.replace(b"\\", b"\\\\"),
+                copying.digest(row.digest),
+                copying.document(row.facts_json),
             )
             for row in incoming
-        ):
-            copy.write(chunk)
+        ),
+    )
 
 
 def close(connection: Connection[Any], entitlement_ids: Sequence[int], valid_to: datetime) -> None:
@@ -113,17 +115,3 @@ def open_of_accounts(connection: Connection[Any], account_ids: Sequence[int]) ->
             " ORDER BY e.account_id, e.database_id NULLS FIRST",
             (list(account_ids),),
         ).fetchall()
-
-
-def _chunks(lines: Iterable[bytes], size: int = 256 * 1024) -> Iterable[bytes]:
-    buffer: list[bytes] = []
-    length = 0
-    for line in lines:
-        buffer.append(line)
-        length += len(line)
-        if length >= size:
-            yield b"".join(buffer)
-            buffer.clear()
-            length = 0
-    if buffer:
-        yield b"".join(buffer)

@@ -8,7 +8,7 @@ twice.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -390,20 +390,14 @@ class InstanceLedger:
 
         """
         known = self._known(connection)
-        placed = True
-        incoming: list[Incoming] = []
-        for scope, by_key in scopes.items():
-            for key, facts in by_key.items():
-                account = known.get(key)
-                if account is None:
-                    placed = False
-                    continue
-                document = facts_json(facts)
-                incoming.append(Incoming(account.id, scope, digest_of(document), document))
+        placed = all(by_key.keys() <= known.keys() for by_key in scopes.values())
         if baselines == set(scopes):
             # never seen fully, so nothing is open: the first sight is a baseline, not a change
-            entitlements.open_new(connection, self.instance_id, moment, incoming)
-            return len(incoming), placed
+            count = entitlements.open_new(
+                connection, self.instance_id, moment, _incoming(scopes, known)
+            )
+            return count, placed
+        incoming = list(_incoming(scopes, known))
         differing = entitlements.those_that_differ(
             connection, self.instance_id, list(scopes), incoming
         )
@@ -505,6 +499,14 @@ class InstanceLedger:
         if changes:
             account_changes.record(connection, self.run_item_id, self.instance_id, moment, changes)
             self.written.changes += len(changes)
+
+
+def _incoming(scopes: dict[int, FactsByKey], known: dict[str, KnownAccount]) -> Iterator[Incoming]:
+    for scope, by_key in scopes.items():
+        for key, facts in by_key.items():
+            if key in known:
+                document = facts_json(facts)
+                yield Incoming(known[key].id, scope, digest_of(document), document)
 
 
 def end_accounts(
