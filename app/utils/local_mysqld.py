@@ -249,7 +249,7 @@ def _wait_until_it_answers(
     while True:
         if process.poll() is not None:
             raise ServerDidNotStartError(_failure("did not start", process, log))
-        if path.exists():
+        if _listens(path):
             try:
                 pymysql.connect(unix_socket=str(path), user="root", connect_timeout=5).close()
             except pymysql.err.OperationalError as exc:
@@ -260,6 +260,11 @@ def _wait_until_it_answers(
         if time.monotonic() > deadline:
             raise ServerDidNotStartError(_failure("does not answer", process, log))
         time.sleep(0.05)
+
+
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
 
 
 def _failure(what: str, process: subprocess.Popen[bytes], log: Path) -> str:

@@ -67,7 +67,20 @@ _KINDS: dict[int, tuple[FailureKind, str | None]] = {
 
 
 class _Connection(Connection):
-    """PyMySQL waits for the greeting as long as for an answer; here each has its own time-out."""
+    """PyMySQL, but for two things.
+
+    It waits for the greeting as long as for an answer: here each has its own time-out. It forgets
+    to close a Unix socket that nobody listens at: here the socket is opened outside of it.
+    """
+
+    def log_in(self, opened: socket.socket) -> None:
+        """Greet and log in over an open socket; closes it on failure."""
+        self._secure = opened.family == socket.AF_UNIX
+        try:
+            self.connect(opened)
+        except BaseException:
+            opened.close()
+            raise
 
     def patience(self, seconds: float) -> None:
         """Hang up when the server stays silent for so long."""
@@ -142,9 +155,8 @@ def open_session(target: Target, receipt: Receipt, limits: Sequence[str]) -> Ite
     by_socket = target.host.startswith("/")
     try:
         connection = _Connection(
-            host=None if by_socket else target.host,
+            host="localhost" if by_socket else target.host,
             port=target.port,
-            unix_socket=target.host if by_socket else None,
             user=target.username,
             password=target.password,
             database=target.database,
@@ -159,7 +171,9 @@ def open_session(target: Target, receipt: Receipt, limits: Sequence[str]) -> Ite
             local_infile=False,
             program_name="whalefall",
             read_default_file=None,
+            defer_connect=True,
         )
+        connection.log_in(_open_socket(target))
     except (pymysql.err.MySQLError, OSError) as exc:
         raise as_read_error(exc, target, connecting=True) from exc
     except RuntimeError as exc:  # PyMySQL: the account's plugin needs what this connection is not
@@ -177,6 +191,23 @@ def open_session(target: Target, receipt: Receipt, limits: Sequence[str]) -> Ite
         yield session
     finally:
         connection.close()
+
+
+def _open_socket(target: Target) -> socket.socket:
+    seconds = target.connect_timeout_seconds
+    if not target.host.startswith("/"):
+        opened = socket.create_connection((target.host, target.port), seconds)
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        return opened
+    opened = socket.socket(socket.AF_UNIX)
+    try:
+        opened.settimeout(seconds)
+        opened.connect(target.host)
+    except OSError:
+        opened.close()
+        raise
+    return opened
 
 
 def tls_context(target: Target) -> ssl.SSLContext | None:

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from app.constants.engines import Engine, TlsMode
 from app.constants.reading import FailureKind
 from app.repositories.remote import reader_for
 from app.repositories.remote.facts import DatabaseFact, ReadError, Receipt, Target
-from app.utils.local_mysqld import ServerInstall
-from tests.fixtures.mysql import Servers, TestServer
+from tests.fixtures.mysql import TestServer
 
 
 def _failure(target: Target) -> ReadError:
@@ -149,62 +142,18 @@ def test_databases_are_not_read_one_by_one(any_mysqld: TestServer) -> None:
 # -- TLS
 
 
-@pytest.fixture(scope="session")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make an authority and a certificate of it for 127.0.0.1; another authority beside it."""
-    where = tmp_path_factory.mktemp("tls")
-    now = datetime.now(UTC)
-
-    def build(
-        name: str, key: ec.EllipticCurvePrivateKey, issuer: str, signer: ec.EllipticCurvePrivateKey
-    ) -> x509.Certificate:
-        is_ca = name == issuer
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
-            .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(hours=1))
-            .not_valid_after(now + timedelta(days=1))
-            .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
-        )
-        if not is_ca:
-            names: list[x509.GeneralName] = [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-        return builder.sign(signer, hashes.SHA256())
-
-    authority, server, stranger = (ec.generate_private_key(ec.SECP256R1()) for _ in range(3))
-    pem = serialization.Encoding.PEM
-    (where / "ca.pem").write_bytes(build("ca", authority, "ca", authority).public_bytes(pem))
-    (where / "other.pem").write_bytes(build("other", stranger, "other", stranger).public_bytes(pem))
-    (where / "server.pem").write_bytes(build("server", server, "ca", authority).public_bytes(pem))
-    (where / "server.key").write_bytes(
-        server.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return where
-
-
 @pytest.fixture
-def tls_server(
-    mysql_servers: Servers, certificates: Path, any_mysqld: TestServer
-) -> Iterator[TestServer]:
-    install: ServerInstall = any_mysqld.local.install
-    server = mysql_servers.get(
-        install,
-        "tls",
-        f"--ssl-ca={certificates / 'ca.pem'}",
-        f"--ssl-cert={certificates / 'server.pem'}",
-        f"--ssl-key={certificates / 'server.key'}",
+def tls_server(any_mysqld: TestServer) -> TestServer:
+    any_mysqld.run(
+        "CREATE USER watch@'%' IDENTIFIED BY 'right-Pass1'", "GRANT ALL ON *.* TO watch@'%'"
     )
-    server.run("CREATE USER watch@'%' IDENTIFIED BY 'right-Pass1'", "GRANT ALL ON *.* TO watch@'%'")
-    return server
+    return any_mysqld
 
 
 def test_a_certificate_is_checked_as_far_as_the_mode_says(
-    tls_server: TestServer, certificates: Path
+    tls_server: TestServer, server_certificates: Path
 ) -> None:
-    ours, other = str(certificates / "ca.pem"), str(certificates / "other.pem")
+    ours, other = str(server_certificates / "ca.pem"), str(server_certificates / "other.pem")
 
     def target(mode: TlsMode, ca: str | None = None, host: str = "127.0.0.1") -> Target:
         return tls_server.tcp_target("watch", "right-Pass1", tls_mode=mode, tls_ca=ca, host=host)
@@ -229,10 +178,9 @@ def test_a_certificate_is_checked_as_far_as_the_mode_says(
 
 
 def test_a_server_without_tls_is_refused_and_not_spoken_to_in_clear_text(
-    mysql_servers: Servers, any_mysqld: TestServer
+    two_mysqlds: Callable[[], tuple[TestServer, TestServer]],
 ) -> None:
-    option = "--tls-version=" if any_mysqld.engine is Engine.MYSQL else "--skip-ssl"
-    server = mysql_servers.get(any_mysqld.local.install, "clear", option)
+    _, server = two_mysqlds()
     server.run("CREATE USER watch@'%' IDENTIFIED BY 'right-Pass1'")
     for mode in (TlsMode.REQUIRE, TlsMode.VERIFY_CA, TlsMode.VERIFY_FULL):
         error = _failure(server.tcp_target("watch", "right-Pass1", tls_mode=mode))

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pymysql
+import pytest
+
+from app.constants.engines import Engine
+from app.utils.local_mysqld import ServerDidNotStartError, ServerInstall, start_mysqld
+from tests.fixtures.mysql import ROOT, installs
+
+
+@pytest.fixture
+def install() -> ServerInstall:
+    found, reason = installs(Engine.MARIADB)
+    if not found:
+        pytest.skip(reason or "no MariaDB on this machine")
+    return found[0]
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return False
+
+
+def test_a_server_keeps_its_data_and_ends_with_its_context(
+    install: ServerInstall, tmp_path: Path
+) -> None:
+    for statement in ("CREATE DATABASE kept", "USE kept"):
+        with start_mysqld(install, tmp_path / "server") as server:
+            connection = pymysql.connect(unix_socket=server.socket, user="root")
+            connection.query(statement)
+            connection.close()
+            assert _lives(server.pid)
+        assert not _lives(server.pid)
+    assert stat.S_IMODE((tmp_path / "server").stat().st_mode) == 0o700
+
+
+def test_a_long_path_does_not_matter(install: ServerInstall, tmp_path: Path) -> None:
+    with start_mysqld(install, tmp_path / ("long" * 30)) as server:
+        assert len(os.fsencode(server.socket)) <= 100
+
+
+def test_root_cannot_come_through_the_port(install: ServerInstall, tmp_path: Path) -> None:
+    with start_mysqld(install, tmp_path / "server", tcp=True) as server:
+        assert server.port
+        with pytest.raises(pymysql.err.OperationalError):
+            pymysql.connect(host="127.0.0.1", port=server.port, user="root")
+
+
+def test_a_server_that_does_not_start_says_why(install: ServerInstall, tmp_path: Path) -> None:
+    with (
+        pytest.raises(ServerDidNotStartError, match="no-such-option"),
+        start_mysqld(install, tmp_path / "server", options=["--no-such-option"]),
+    ):
+        pass
+
+
+def test_what_a_killed_process_left_running_is_stopped_first(
+    install: ServerInstall, tmp_path: Path
+) -> None:
+    code = (
+        "import os, sys\nfrom pathlib import Path\n"
+        "from app.utils.local_mysqld import find_installs, start_mysqld\n"
+        "found = find_installs(Path(sys.argv[1]))\n"
+        "install = next(i for i in found if str(i.binary) == sys.argv[2])\n"
+        "with start_mysqld(install, Path(sys.argv[3])) as server:\n"
+        "    print(server.pid, flush=True)\n"
+        "    os._exit(0)\n"
+    )
+    servers = str(ROOT / ".servers")
+    done = subprocess.run(
+        [sys.executable, "-c", code, servers, str(install.binary), str(tmp_path / "server")],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    orphan = int(done.stdout)
+    assert _lives(orphan)
+    with start_mysqld(install, tmp_path / "server") as server:
+        assert server.pid != orphan
+        assert not _lives(orphan)
