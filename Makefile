@@ -37,7 +37,7 @@ $(STAMP): pyproject.toml
 
 run: $(STAMP) ## See it work: a demo fleet of real servers, synced, changed, synced again; Ctrl-C ends it
 	@"$(BIN)/python" tools/fetch_servers.py --best-effort mariadb
-	@"$(BIN)/whalefall" demo $(if $(ONCE),--once)
+	@"$(BIN)/whalefall" demo --servers .servers $(if $(ONCE),--once)
 
 test: $(STAMP) ## Run every test on real servers: PostgreSQL 18, MariaDB, and MySQL where it can be had
 	@"$(BIN)/python" tools/fetch_servers.py --best-effort mariadb mysql

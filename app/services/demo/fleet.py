@@ -88,7 +88,10 @@ def running_fleet(directory: Path, unpacked_servers: Path | None) -> Iterator[Fl
             Engine.MYSQL, unpacked_servers
         )
         if install is None:
-            left_out.append("MariaDB or MySQL: none is installed here")
+            left_out.append(
+                "MariaDB or MySQL: none was found; in a checkout"
+                " `python tools/fetch_servers.py mariadb` unpacks one into .servers"
+            )
         else:
             _forget_unprepared(directory, install.engine.value)
             try:
