@@ -1,7 +1,7 @@
 -- What does each distinct ACL inside this database say, by oid: grantee/grantor/privilege[*]?
 SELECT a.acl,
-       string_agg(x.grantee || '/' || x.grantor || '/' || x.privilege_type
-                  || CASE WHEN x.is_grantable THEN '*' ELSE '' END, ',')
+       (SELECT string_agg(x.grantee || '/' || x.grantor || '/' || x.privilege_type
+                          || CASE WHEN x.is_grantable THEN '*' ELSE '' END, ',') FROM aclexplode(a.acl) AS x)
 FROM (SELECT relacl FROM pg_class
       UNION SELECT proacl FROM pg_proc
       UNION SELECT typacl FROM pg_type
@@ -14,6 +14,6 @@ FROM (SELECT relacl FROM pg_class
       UNION SELECT initprivs FROM pg_init_privs
       UNION SELECT acldefault('r', 10) || makeaclitem(0, 10, 'SELECT', false) -- information_schema's views,
       UNION SELECT acldefault('n', 10) || makeaclitem(0, 10, 'USAGE', false) -- itself
-     ) AS a (acl), aclexplode(a.acl) AS x
-GROUP BY a.acl
+     ) AS a (acl)
+WHERE a.acl IS NOT NULL
 ORDER BY a.acl::text COLLATE "C"
