@@ -22,6 +22,7 @@ def create_app(settings: Settings | None = None, store_url: str | None = None) -
     """
     # Inside: asking this package for its version must not import the world.
     from flask import Flask
+    from sqlalchemy import make_url
 
     from app.config import install_settings, load_settings
     from app.models import db
@@ -39,6 +40,7 @@ def create_app(settings: Settings | None = None, store_url: str | None = None) -
     install_settings(app, settings)
     app.config["SECRET_KEY"] = secret_key(settings.secret_key_file).decode()
     encryption_keys(settings.encryption_key_file)  # made now, so that a bad key stops us at start
+    given = make_url(url).query.get("options", "")
     app.config["SQLALCHEMY_ENGINES"] = {
         "default": {
             "url": url,
@@ -46,7 +48,12 @@ def create_app(settings: Settings | None = None, store_url: str | None = None) -
             "pool_size": settings.worker_threads + 4,
             "max_overflow": settings.worker_threads,
             "pool_recycle": 1800,
-            "connect_args": {"application_name": "whalefall", "connect_timeout": 10},
+            "connect_args": {
+                "application_name": "whalefall",
+                "connect_timeout": 10,
+                # a process that freezes inside a transaction must not keep its locks for ever
+                "options": f"{given} -c idle_in_transaction_session_timeout=60s".strip(),
+            },
         }
     }
     db.init_app(app)

@@ -27,13 +27,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.config import current_settings
 from app.constants.runs import Trigger
 from app.repositories import queue
-from app.services.schedule.cron import BadCron, cron_of, in_zone, is_repetition, trigger_of
+from app.services.schedule.cron import BadCron, cron_of, trigger_of
 from app.services.schedule.schedule_service import (
     LATE_SECONDS,
     JobSummary,
     ScheduledJob,
     schedule_service,
 )
+from app.services.schedule.wall_clock import WallClock
 from app.services.task_runs.execution import TaskFunction
 from app.tasks.accounts_sync_tasks import sync_accounts
 from app.utils.structlog_config import get_system_logger
@@ -68,14 +69,16 @@ def task_functions(app: Flask, register: Register = register_jobs) -> dict[str, 
     return {job.func.__name__: job.func for job in _registered(app, register).get_jobs()}
 
 
-def announce_jobs(app: Flask, register: Register = register_jobs) -> None:
+def announce_jobs(
+    app: Flask, register: Register = register_jobs, *, forget_others: bool = False
+) -> None:
     """Tell the store what the code's schedule is; needed before anybody asks for it."""
     jobs = [
         ScheduledJob(job.id, job.func.__name__, job.name, cron_of(job.trigger))
         for job in _registered(app, register).get_jobs()
     ]
     with app.app_context():
-        schedule_service.announce(jobs)
+        schedule_service.announce(jobs, forget_others=forget_others)
 
 
 def run_scheduler(app: Flask, stop: threading.Event, register: Register = register_jobs) -> None:
@@ -110,7 +113,7 @@ def _be_the_clock(app: Flask, stop: threading.Event, register: Register, lock: _
     3. Every two seconds: prove that the lock is still ours, apply what operators changed, and
        catch up what could not be recorded at its time.
     """
-    announce_jobs(app, register)
+    announce_jobs(app, register, forget_others=True)
     recorder = FireRecorder(app)
     scheduler = _registered(app, register, recorder)
     code_triggers = {job.id: job.trigger for job in scheduler.get_jobs()}
@@ -150,13 +153,13 @@ def _registered(
     register(scheduler, app)
     for job in scheduler.get_jobs():
         # a trigger made without a zone has taken that of the machine
-        job.modify(trigger=in_zone(job.trigger, zone))
+        job.modify(trigger=WallClock(job.trigger, zone))
     return scheduler
 
 
 def _apply(
     scheduler: BackgroundScheduler,
-    code_triggers: dict[str, CronTrigger],
+    code_triggers: dict[str, WallClock],
     applied: dict[str, tuple[str | None, bool]],
 ) -> None:
     for job in schedule_service.list_jobs():
@@ -182,7 +185,7 @@ def _apply(
         )
 
 
-def _trigger_in_effect(job: JobSummary, of_code: CronTrigger) -> CronTrigger:
+def _trigger_in_effect(job: JobSummary, of_code: WallClock) -> WallClock:
     if not job.overridden:
         return of_code
     try:
@@ -208,7 +211,7 @@ class FireRecorder(BaseExecutor):  # type: ignore[misc] # APScheduler ships no t
 
     def _do_submit_job(self, job: Job, run_times: list[datetime]) -> None:
         scheduled_at = run_times[-1]
-        if not self._silent.is_set() and not is_repetition(job.trigger, scheduled_at):
+        if not self._silent.is_set():
             self._record(job, scheduled_at)
         # nothing runs here, so that the next fire never waits for this one
         self._run_job_success(

@@ -15,7 +15,6 @@ from apscheduler.triggers.cron import CronTrigger
 from flask import Flask
 from sqlalchemy import text
 
-from app.constants.runs import State
 from app.models import db
 from app.scheduler import (
     FireRecorder,
@@ -28,7 +27,6 @@ from app.scheduler import (
 from app.services.schedule.schedule_service import schedule_service
 from app.services.task_runs.task_runs_service import task_runs_service
 from app.tasks.accounts_sync_tasks import sync_accounts
-from app.worker import Registry, run_worker
 
 
 def tick() -> dict[str, Any]:
@@ -66,6 +64,12 @@ def clock(app: Flask, register: Register) -> Callable[[threading.Event], None]:
     return lambda stop: run_scheduler(app, stop, register)
 
 
+def ask(statement: str) -> Any:
+    answer = db.session.scalar(text(statement))
+    db.session.rollback()
+    return answer
+
+
 def fires() -> list[Any]:
     rows = db.session.execute(text("SELECT * FROM job_fires ORDER BY scheduled_at")).all()
     db.session.rollback()
@@ -98,13 +102,14 @@ def test_a_schedule_without_a_zone_is_in_the_configured_one(app: Flask) -> None:
 
 
 def test_two_clocks_on_one_store_make_twenty_runs_of_twenty_ticks(app: Flask) -> None:
-    registry = Registry(tasks={"tick": tick}, item_work={})
-    with running(
-        clock(app, every_second),
-        clock(app, every_second),
-        lambda stop: run_worker(app, stop, registry),
-    ):
-        until(lambda: len(fires()) >= 20, seconds=40)
+    def ended_and_counted() -> int:
+        # as fast as no worker promises to: a run that lasts into the next tick has it skipped
+        db.session.execute(text("UPDATE task_runs SET state = 'succeeded', ended_at = now()"))
+        db.session.commit()
+        return len(fires())
+
+    with running(clock(app, every_second), clock(app, every_second)):
+        until(lambda: ended_and_counted() >= 20, seconds=40)
     moments = [fire.scheduled_at for fire in fires()]
     gaps = {(later - earlier).total_seconds() for earlier, later in pairwise(moments)}
     assert gaps == {1.0}
@@ -112,9 +117,8 @@ def test_two_clocks_on_one_store_make_twenty_runs_of_twenty_ticks(app: Flask) ->
     print(f"\n{len(moments)} ticks, the latest {max(late):.2f} s late")
     started = [fire.run_id for fire in fires() if fire.outcome == "started"]
     assert len(started) == len(set(started)) == len(moments)
-    runs = task_runs_service.list_runs(limit=1000)
-    assert len(runs) == len(moments)
-    assert {run.state for run in runs} <= {State.SUCCEEDED, State.QUEUED}
+    assert len(task_runs_service.list_runs(limit=1000)) == len(moments)
+    assert ask("SELECT count(*) FROM procrastinate_jobs") == len(moments)
 
 
 def test_what_an_operator_changes_takes_effect_within_seconds(app: Flask) -> None:
@@ -170,23 +174,6 @@ def test_a_clock_that_loses_its_session_stops_and_another_goes_on(app: Flask) ->
         until(lambda: len(fires()) >= before + 4)
     moments = [fire.scheduled_at for fire in fires()]
     assert len(moments) == len(set(moments))
-
-
-def test_no_job_of_a_fixed_hour_is_fired_when_the_clock_shows_it_again(app: Flask) -> None:
-    zone = ZoneInfo("Europe/Berlin")
-    recorder = FireRecorder(app)
-    scheduler = BackgroundScheduler(timezone=zone, executors={"default": recorder})
-    daily = scheduler.add_job(tick, CronTrigger(hour=2, minute=30, timezone=zone), id="daily")
-    scheduler.start(paused=True)
-    try:
-        now = datetime.now(zone)
-        recorder.submit_job(daily, [now.replace(fold=1)])
-        assert fires() == []
-        recorder.submit_job(daily, [now])
-        recorder.submit_job(daily, [now])
-        assert len(fires()) == 1
-    finally:
-        scheduler.shutdown()
 
 
 def test_a_process_that_slept_past_the_grace_time_fires_nothing_stale(app: Flask) -> None:

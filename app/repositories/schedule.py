@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, case, func, or_, select, update
+from sqlalchemy import Row, case, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
@@ -45,6 +45,11 @@ def announce(session: Session, jobs: Sequence[dict[str, str]]) -> None:
             ),
         )
     )
+
+
+def retire_all_but(session: Session, job_ids: Sequence[str]) -> None:
+    """Forget jobs that the code no longer has; what they fired stays."""
+    session.execute(delete(JobSetting).where(JobSetting.job_id.not_in(job_ids)))
 
 
 def jobs_and_last_fires(session: Session) -> list[Any]:

@@ -7,11 +7,11 @@ days of the week are handed to it by name.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import cast
 from zoneinfo import ZoneInfo
 
 from apscheduler.triggers.cron import CronTrigger
 
+from app.services.schedule.wall_clock import WallClock
 from app.utils.refusal import Refused
 
 WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
@@ -23,7 +23,7 @@ class BadCron(Refused):
     """That is not a schedule."""
 
 
-def trigger_of(cron: str, zone: ZoneInfo) -> CronTrigger:
+def trigger_of(cron: str, zone: ZoneInfo) -> WallClock:
     """Return the trigger that five fields (or six, with leading seconds) mean; raises BadCron."""
     words = cron.lower().split()
     seconds = words.pop(0) if len(words) == len(FIELDS) + 1 else "0"
@@ -37,7 +37,7 @@ def trigger_of(cron: str, zone: ZoneInfo) -> CronTrigger:
         )
     given["day_of_week"] = _weekdays(given["day_of_week"], cron)
     try:
-        trigger = CronTrigger(**given, second=seconds, timezone=zone)
+        trigger = WallClock(CronTrigger(**given, second=seconds, timezone=UTC), zone)
         never = next_fire(trigger, datetime.now(zone)) is None
     except ValueError as wrong:
         raise BadCron(f'"{cron}" is not a schedule: {wrong}', EXAMPLE) from None
@@ -54,26 +54,20 @@ def checked_cron(cron: str, zone: ZoneInfo) -> str:
     return " ".join(cron.lower().split())
 
 
-def cron_of(trigger: CronTrigger) -> str:
+def cron_of(trigger: WallClock) -> str:
     """Return a trigger in five fields, weekdays by name; a sixth in front if it knows seconds."""
-    fields = {field.name: str(field) for field in trigger.fields}
+    fields = trigger.words
     days = ",".join(_by_name(part) for part in fields["day_of_week"].split(","))
     words = [fields["minute"], fields["hour"], fields["day"], fields["month"], days]
     return " ".join(words if fields["second"] == "0" else [fields["second"], *words])
 
 
-def next_fire(trigger: CronTrigger, after: datetime) -> datetime | None:
+def next_fire(trigger: WallClock, after: datetime) -> datetime | None:
     """Return the first moment later than ``after`` at which a job is to be fired; None is never."""
-    moment = after.astimezone(UTC) + timedelta(microseconds=1)
-    for _ in range(1000):  # more than enough to leave a repeated hour, minute by minute
-        found = trigger.get_next_fire_time(None, moment.astimezone(trigger.timezone))
-        if found is None or not is_repetition(trigger, found):
-            return cast("datetime | None", found)
-        moment = found.astimezone(UTC) + timedelta(minutes=1)
-    return None
+    return trigger.get_next_fire_time(after, after)
 
 
-def latest_fire(trigger: CronTrigger, *, not_before: datetime, until: datetime) -> datetime | None:
+def latest_fire(trigger: WallClock, *, not_before: datetime, until: datetime) -> datetime | None:
     """Return the last moment in [not_before, until] at which a job was to be fired, if any."""
     # doubling windows backwards: a schedule of every minute is not walked through from the start
     if until < not_before:
@@ -88,24 +82,6 @@ def latest_fire(trigger: CronTrigger, *, not_before: datetime, until: datetime) 
         if found is not None or start == not_before:
             return found
         span *= 2
-
-
-def is_repetition(trigger: CronTrigger, moment: datetime) -> bool:
-    """Return whether the clock was set back, and a fixed hour has had this time already.
-
-    A job "at 02:30" runs once in the night that has 02:30 twice. One of every hour, or every ten
-    minutes, goes by the time that passes.
-    """
-    if not moment.fold:
-        return False
-    hours = next(str(field) for field in trigger.fields if field.name == "hour")
-    return "*" not in hours
-
-
-def in_zone(trigger: CronTrigger, zone: ZoneInfo) -> CronTrigger:
-    """Return the same schedule in another zone."""
-    fields = {field.name: str(field) for field in trigger.fields}
-    return CronTrigger(**fields, jitter=trigger.jitter, timezone=zone)
 
 
 def _weekdays(text: str, cron: str) -> str:

@@ -71,9 +71,14 @@ class JobSummary:
 class ScheduleService:
     """What can be done with the schedule; every method needs an application context."""
 
-    def announce(self, jobs: Sequence[ScheduledJob]) -> None:
-        """Tell the store the code's schedule, so that any process can show and change it."""
+    def announce(self, jobs: Sequence[ScheduledJob], *, forget_others: bool = False) -> None:
+        """Tell the store the code's schedule, so that any process can show and change it.
+
+        ``forget_others`` is for the clock alone: with it, jobs that the code no longer has go.
+        """
         schedule.announce(db.session, [asdict(job) for job in jobs])
+        if forget_others:
+            schedule.retire_all_but(db.session, [job.job_id for job in jobs])
         db.session.commit()
 
     def list_jobs(self) -> list[JobSummary]:

@@ -12,11 +12,11 @@ from app.services.schedule.cron import (
     BadCron,
     checked_cron,
     cron_of,
-    in_zone,
     latest_fire,
     next_fire,
     trigger_of,
 )
+from app.services.schedule.wall_clock import WallClock
 
 BERLIN = ZoneInfo("Europe/Berlin")
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -76,12 +76,16 @@ def test_what_is_not_a_schedule_is_refused_with_what_to_write_instead(cron: str,
 
 
 def test_a_trigger_of_the_code_is_shown_in_five_fields_with_weekdays_by_name() -> None:
-    assert cron_of(CronTrigger(hour=2, minute=0, timezone=SHANGHAI)) == "0 2 * * *"
-    assert cron_of(CronTrigger(day_of_week=0, hour=3, timezone=SHANGHAI)) == "0 3 * * mon"
-    assert cron_of(CronTrigger(day_of_week="1-4", minute=5, timezone=SHANGHAI)) == (
-        "5 * * * tue-fri"
-    )
-    assert cron_of(CronTrigger(second="*/2", timezone=SHANGHAI)) == "*/2 * * * * *"
+    shown = {
+        cron_of(WallClock(CronTrigger(**fields), SHANGHAI)): fields
+        for fields in (
+            {"hour": 2, "minute": 0},
+            {"day_of_week": 0, "hour": 3},
+            {"day_of_week": "1-4", "minute": 5},
+            {"second": "*/2"},
+        )
+    }
+    assert list(shown) == ["0 2 * * *", "0 3 * * mon", "5 * * * tue-fri", "*/2 * * * * *"]
 
 
 @given(
@@ -97,7 +101,7 @@ def test_what_is_shown_means_what_was_written(minute: int, hour: str, weekday: i
 
 
 def test_a_trigger_made_without_a_zone_is_put_into_the_configured_one() -> None:
-    trigger = in_zone(CronTrigger(hour=2, minute=0), BERLIN)
+    trigger = WallClock(CronTrigger(hour=2, minute=0), BERLIN)
     assert next_fire(trigger, datetime(2026, 7, 1, tzinfo=BERLIN)) == datetime(
         2026, 7, 1, 2, tzinfo=BERLIN
     )
@@ -122,9 +126,83 @@ def test_in_the_night_that_has_two_o_clock_twice_a_daily_job_is_fired_once() -> 
     assert fires("0 2 * * *", *AUTUMN) == ["25 00:00", "26 01:00"]
 
 
+def test_a_search_that_begins_in_the_repeated_hour_does_not_fire_it_again() -> None:
+    again = datetime(2026, 10, 25, 2, 10, tzinfo=BERLIN, fold=1)
+    assert fires("30 2 * * *", again, again + timedelta(days=1)) == ["26 01:30"]
+    assert fires("*/30 * * * *", again, again + timedelta(hours=1)) == ["25 01:30", "25 02:00"]
+
+
 def test_in_the_night_that_has_no_two_o_clock_a_daily_job_is_not_lost() -> None:
-    assert fires("30 2 * * *", *SPRING) == ["29 01:30", "30 00:30"]
+    assert fires("30 2 * * *", *SPRING) == ["29 01:00", "30 00:30"]
     assert fires("0 2 * * *", *SPRING) == ["29 01:00", "30 00:00"]
+
+
+def test_no_fire_is_lost_by_looking_for_it_across_a_change_of_the_clock() -> None:
+    before = datetime(2026, 3, 29, 0, 30, tzinfo=BERLIN)
+    assert fires("0 0 1 4 *", before, before + timedelta(days=9)) == ["31 22:00"]
+    assert fires("0 0 * * *", before, before + timedelta(days=2)) == ["29 22:00", "30 22:00"]
+    assert fires("30 0 * * *", before, before + timedelta(days=2)) == ["29 22:30", "30 22:30"]
+
+
+@given(
+    zone=st.sampled_from(
+        ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Africa/Casablanca", "UTC"]
+    ),
+    cron=st.sampled_from(
+        ["30 2 * * *", "0 0 * * *", "*/20 * * * *", "0 * * * *", "15 1,2,3 * * *", "0 0 1 * *"]
+    ),
+    hours=st.integers(0, 24 * 366),
+)
+@settings(max_examples=80, deadline=None)
+def test_fires_are_those_that_somebody_sees_who_watches_the_clock_all_day(
+    zone: str, cron: str, hours: int
+) -> None:
+    """Oracle: minute by minute, what the wall shows, and what was jumped over."""
+    wall = ZoneInfo(zone)
+    minutes, hour_words, day, *_ = cron.split()
+    wanted_minutes = {
+        "*/20": {0, 20, 40},
+        "15": {15},
+        "30": {30},
+        "0": {0},
+    }[minutes]
+    wanted_hours = None if hour_words == "*" else {int(word) for word in hour_words.split(",")}
+
+    def shows(moment: datetime) -> bool:
+        return (
+            moment.minute in wanted_minutes
+            and (wanted_hours is None or moment.hour in wanted_hours)
+            and (day == "*" or moment.day == int(day))
+        )
+
+    start = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=hours)
+    step = timedelta(minutes=1)
+    expected = []
+    latest_shown = start.astimezone(wall).replace(tzinfo=None)
+    for count in range(1, 60 * 50):
+        instant = start + count * step
+        shown = instant.astimezone(wall).replace(tzinfo=None)
+        if wanted_hours is None:
+            fired = shows(shown)
+        else:
+            passed = [latest_shown + n * step for n in range(1, (shown - latest_shown) // step + 1)]
+            fired = any(shows(moment) for moment in passed)
+        latest_shown = max(latest_shown, shown)
+        if fired:
+            expected.append(instant)
+    trigger = trigger_of(cron, wall)
+    found = []
+    moment = next_fire(trigger, start)
+    while moment is not None and moment <= start + (60 * 50 - 1) * step:
+        found.append(moment.astimezone(UTC))
+        moment = next_fire(trigger, moment)
+    if wanted_hours is not None and _inside_a_repetition(start, wall):
+        return  # what the wall showed before the watch began is not known to the oracle
+    assert found == expected
+
+
+def _inside_a_repetition(start: datetime, wall: ZoneInfo) -> bool:
+    return bool(start.astimezone(wall).fold)
 
 
 def test_an_hourly_job_goes_by_the_time_that_passes() -> None:

@@ -59,6 +59,16 @@ def test_what_an_operator_changed_survives_a_restart_with_other_code(app: Flask)
     assert not schedule_service.resume(DAILY.job_id).paused
 
 
+def test_a_job_that_the_code_no_longer_has_leaves_the_schedule_with_the_next_clock(
+    app: Flask,  # noqa: ARG001 - its context
+) -> None:
+    schedule_service.announce([DAILY, EVERY_MINUTE])
+    schedule_service.announce([DAILY])
+    assert len(schedule_service.list_jobs()) == 2
+    schedule_service.announce([DAILY], forget_others=True)
+    assert [job.job_id for job in schedule_service.list_jobs()] == [DAILY.job_id]
+
+
 def test_nonsense_is_refused_and_changes_nothing(app: Flask) -> None:  # noqa: ARG001 - its context
     schedule_service.announce([DAILY])
     with pytest.raises(BadCron):
