@@ -1,9 +1,9 @@
 """A schedule by the clock on the wall of one zone, right through the nights in which it is set.
 
 APScheduler's own search loses fires when it crosses a change of the offset (seen with 3.11.3: the
-first of April at 00:00 in Berlin, asked for before the end of March), and fires a fixed hour twice
-when it repeats. So the fields are matched against a clock that is never set, and the zone is applied
-here.
+first of April at 00:00 in Berlin, asked for before the end of March), and fires a fixed hour
+twice when it repeats. So the fields are matched against a clock that is never set, and the zone
+is applied here.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ INSTANT = timedelta(microseconds=1)
 class WallClock(BaseTrigger):  # type: ignore[misc] # APScheduler ships no types
     """Fires when the wall clock of a zone shows what the fields say.
 
-    When the clock is set forward, a fixed hour that it jumps over is fired at the jump, once. When it
-    is set back, a fixed hour is fired the first time only. A schedule of every hour, or of every ten
-    minutes, goes by the time that passes instead.
+    When the clock is set forward, a fixed hour that it jumps over is fired at the jump, once.
+    When it is set back, a fixed hour is fired the first time only. A schedule of every hour, or
+    of every ten minutes, goes by the time that passes instead.
     """
 
     def __init__(self, fields: CronTrigger, zone: ZoneInfo) -> None:
@@ -51,7 +51,7 @@ class WallClock(BaseTrigger):  # type: ignore[misc] # APScheduler ships no types
             start = found + timedelta(seconds=1)  # the search began inside the repeated hour
 
     def _from(self, instant: datetime) -> datetime | None:
-        """Return the first fire at or after an instant, from one change of the clock to the next."""
+        """Return the first fire at or after an instant, change by change of the clock."""
         while True:
             offset = self._offset(instant)
             shown = self._matching(instant + offset)
