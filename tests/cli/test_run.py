@@ -42,7 +42,7 @@ def add_dead(whalefall: Whalefall, name: str = "dead") -> None:
         "--engine",
         "postgresql",
         "--host",
-        "/nowhere",
+        "nonexistent.invalid",
         "--credential",
         "pg",
     )
