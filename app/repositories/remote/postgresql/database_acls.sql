@@ -1,7 +1,8 @@
 -- What does each distinct ACL inside this database say, by oid: grantee/grantor/privilege[*]?
 SELECT a.acl,
        (SELECT string_agg(x.grantee || '/' || x.grantor || '/' || x.privilege_type
-                          || CASE WHEN x.is_grantable THEN '*' ELSE '' END, ',') FROM aclexplode(a.acl) AS x)
+                          || CASE WHEN x.is_grantable THEN '*' ELSE '' END, ',')
+        FROM aclexplode(a.acl || '{}'::aclitem[]) AS x) -- in memory: aclexplode fetches a TOASTed one anew for every row
 FROM (SELECT relacl FROM pg_class
       UNION SELECT proacl FROM pg_proc
       UNION SELECT typacl FROM pg_type
