@@ -36,9 +36,24 @@ print("left", flush=True)
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="is about being root")
 
 
+@pytest.fixture(scope="session")
+def cluster(public_tmp: Path) -> Path:
+    """A server's directory to copy: making one takes longer than all the rest."""
+    directory = public_tmp / "cluster"
+    with embedded_postgres(directory, durable=False).running():
+        return directory
+
+
 @pytest.fixture
-def directory(public_tmp: Path) -> Iterator[Path]:
-    """A server's directory, removed after whatever ran in it has ended."""
+def directory(new_directory: Path, cluster: Path) -> Path:
+    """A server's directory in which a cluster is."""
+    subprocess.run(["cp", "-a", cluster, new_directory], check=True)
+    return new_directory
+
+
+@pytest.fixture
+def new_directory(public_tmp: Path) -> Iterator[Path]:
+    """A server's directory to be, removed after whatever ran in it has ended."""
     place = Path(tempfile.mkdtemp(dir=public_tmp))
     place.chmod(0o711)
     yield place / "store"
@@ -167,7 +182,8 @@ def test_another_account_of_the_machine_cannot_log_in(
     assert "Peer authentication failed" in told.stderr
 
 
-def test_several_processes_share_it_and_the_last_one_stops_it(directory: Path) -> None:
+def test_several_processes_share_it_and_the_last_one_stops_it(new_directory: Path) -> None:
+    directory = new_directory
     first, second = User(directory), User(directory)  # at the same time, on a new directory
     first.await_start()
     second.await_start()
@@ -286,10 +302,9 @@ def test_a_pid_that_another_program_has_now_does_not_keep_the_server_down(
         other.kill()
 
 
-def test_a_killed_first_start_leaves_no_half_made_cluster(
-    server: EmbeddedPostgres, directory: Path
-) -> None:
-    half = directory / "data.new"
+def test_a_killed_first_start_leaves_no_half_made_cluster(new_directory: Path) -> None:
+    server = embedded_postgres(new_directory, durable=False)
+    half = new_directory / "data.new"
     half.mkdir()
     (half / "PG_VERSION").write_text("18\n")
     with server.running():
@@ -372,15 +387,15 @@ def test_a_directory_that_this_account_cannot_reach_is_refused_and_left_as_it_wa
 
 @as_root
 def test_binaries_that_this_account_cannot_reach_are_copied(
-    directory: Path, monkeypatch: pytest.MonkeyPatch
+    new_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with tempfile.TemporaryDirectory() as closed:
         package = find_binaries().parents[1]
         for part in package.parent.glob(f"{package.name}*"):
             shutil.copytree(part, Path(closed) / part.name, symlinks=True)
         monkeypatch.syspath_prepend(closed)
-        server = embedded_postgres(directory, durable=False)
-        assert server.bin_dir.is_relative_to(directory)
+        server = embedded_postgres(new_directory, durable=False)
+        assert server.bin_dir.is_relative_to(new_directory)
         with server.running():
             assert _ask(server, "SELECT 1") == 1
         assert stat.S_IMODE(Path(closed).stat().st_mode) == 0o700
