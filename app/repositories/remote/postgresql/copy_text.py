@@ -22,7 +22,7 @@ def rows(raw: bytes, encoding: str = "utf-8") -> Iterator[list[str | None]]:
     for line in lines:
         fields: list[str | None] = line.split("\t")  # type: ignore[assignment]
         if "\\" in line:
-            fields = [_field(field or "") for field in fields]
+            fields = [_field(field) if "\\" in field else field for field in line.split("\t")]
         yield fields
 
 
@@ -33,6 +33,4 @@ def _utf8(raw: bytes) -> str:
 def _field(field: str) -> str | None:
     if field == "\\N":
         return None
-    if "\\" not in field:
-        return field
     return _ESCAPE.sub(lambda match: _PLAIN.get(match[1], match[1]), field)

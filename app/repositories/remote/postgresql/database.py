@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from app.constants.reading import FailureKind
 from app.repositories.remote.facts import (
     DatabaseFact,
     Facts,
     FactsByKey,
+    ReadError,
     Receipt,
     ScopeContent,
     Target,
@@ -35,7 +37,15 @@ _OBJECTS = (
     "foreign_servers",
     "large_objects",
 )
-_PARTS = (*_OBJECTS, "columns", "default_grants", "database_acls", "built_in_defaults")
+_IDENTITY = "this_database"
+_PARTS = (
+    *_OBJECTS,
+    "columns",
+    "default_grants",
+    "database_acls",
+    "built_in_defaults",
+    _IDENTITY,
+)
 
 # What the .sql files print as an object's kind, our word for it, and its letter in acldefault().
 _KINDS = {
@@ -87,6 +97,12 @@ def read_database(
     with connect(replace(target, database=database.name), receipt) as session:
         raw = session.copy_out(_PARTS)
         encoding, number = session.encoding, session.version_number
+    if raw[_IDENTITY].decode().strip() != database.key:
+        raise ReadError(
+            FailureKind.NO_DATABASE,
+            "it was dropped and another one of the same name created while the server was read",
+            "Nothing: the next sync sees the new one.",
+        )
 
     def facts() -> FactsByKey:
         return _facts(raw, encoding)
@@ -94,6 +110,7 @@ def read_database(
     return ScopeContent(
         digest=digest_of(READER_VERSION, str(number).encode(), *(raw[part] for part in _PARTS)),
         facts=facts,
+        size=sum(map(len, raw.values())),
     )
 
 

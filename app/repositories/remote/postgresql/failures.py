@@ -177,5 +177,9 @@ def _hba_name(name: str) -> str:
 
 
 def _tidy(message: str) -> str:
-    """Return libpq's text on one line."""
-    return re.sub(r"\s*\n\s*", " ", message).strip()
+    """Return libpq's text on one line; of a server's refusal only the server's own words."""
+    line = re.sub(r"\s+", " ", message).strip()
+    refusal = re.fullmatch(r"connection (?:to server .*?)?failed: FATAL: (?P<said>.*)", line)
+    if refusal is None or "connection to server" in refusal["said"]:
+        return line  # several addresses were tried: where each was refused matters
+    return re.sub(r" ?(?:DETAIL|HINT): ", ": ", refusal["said"])

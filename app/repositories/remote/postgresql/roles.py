@@ -26,15 +26,6 @@ DANGEROUS = frozenset(
 """Roles that give more than their members' ACLs say: the server's files and programs, everybody's
 data, or most of what a superuser may do on a hosted server."""
 
-_ATTRIBUTES = (
-    "superuser",
-    "createdb",
-    "createrole",
-    "replication",
-    "bypassrls",
-    "inherit",
-    "login",
-)
 _PRIVILEGED = ("superuser", "createrole", "replication", "bypassrls")
 
 Row = Sequence[str | None]
@@ -42,10 +33,21 @@ Row = Sequence[str | None]
 
 def attributes(row: Row) -> Facts:
     """Return the attributes of a row of roles.sql."""
-    facts: Facts = {"name": row[1], "connection_limit": int(row[9] or -1)}
-    facts |= {name: value == "t" for name, value in zip(_ATTRIBUTES, row[2:9], strict=True)}
-    if row[10] is not None:
-        facts["valid_until"] = _instant(row[10])
+    # one role in one dict, spelled out: there may be tens of thousands
+    _, name, superuser, createdb, createrole, replication, bypassrls, inherit, login, limit, end = row
+    facts: Facts = {
+        "name": name,
+        "connection_limit": int(limit or -1),
+        "superuser": superuser == "t",
+        "createdb": createdb == "t",
+        "createrole": createrole == "t",
+        "replication": replication == "t",
+        "bypassrls": bypassrls == "t",
+        "inherit": inherit == "t",
+        "login": login == "t",
+    }
+    if end is not None:
+        facts["valid_until"] = _instant(end)
     return facts
 
 

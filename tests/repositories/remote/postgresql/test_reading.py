@@ -379,3 +379,17 @@ with connect(target, Receipt()) as session:
         check=False,
     )
     assert done.stdout.startswith(f"{postgresql.major}."), done.stderr
+
+
+def test_a_database_that_took_the_name_of_another_is_not_read_in_its_place(
+    postgresql: PostgresqlServer,
+) -> None:
+    postgresql.run("CREATE DATABASE once")
+    target, receipt = postgresql.target(), Receipt()
+    with connect(target, receipt) as session:
+        listed = read_server(session)
+    (database,) = (found for found in listed.databases if found.name == "once")
+    postgresql.run("DROP DATABASE once", "CREATE DATABASE once")
+    with pytest.raises(ReadError) as caught:
+        read_database(target, database, receipt, listed.version)
+    assert caught.value.kind is FailureKind.NO_DATABASE
