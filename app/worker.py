@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import procrastinate
+import psycopg
 from flask import Flask
 from procrastinate import exceptions as queue_errors
 from procrastinate import jobs, manager, retry
@@ -35,6 +36,7 @@ SWEEP_SECONDS = 5.0
 STOP_SECONDS = 10.0
 """How long items may go on after the process was told to stop; the sweep gives back the rest."""
 LONGEST_PAUSE_SECONDS = 15.0
+RETURN_SECONDS = 2.0
 
 # Planned once, on an empty table, the statement that fetches a job takes seconds at 2,000 jobs.
 SESSION_OPTIONS = (
@@ -110,7 +112,8 @@ def run_all(
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        while thread.is_alive():
+            thread.join(0.2)  # without a time-out, a signal that comes just before it is never seen
     if errors:
         raise errors[0]
 
@@ -121,6 +124,13 @@ async def _supervise(app: Flask, stop: threading.Event, registry: Registry, stor
         started = asyncio.get_running_loop().time()
         try:
             await _work(app, stop, registry, store)
+        except (queue_errors.ConnectorException, psycopg.Error) as lost:
+            logger.warning(
+                "Worker ended: the store does not answer; it starts again",
+                module="worker",
+                seconds=pause,
+                error=str(lost.__cause__ or lost).strip(),
+            )
         except Exception:
             logger.exception("Worker ended; it starts again", module="worker", seconds=pause)
         else:
@@ -200,14 +210,32 @@ def _queue_app(
     async def run_task(context: procrastinate.JobContext, run_id: int, attempts: int = 0) -> None:
         begun_before = attempts + context.job.attempts
         await _in_thread(
-            app, lambda: execute_run(run_id, registry.tasks, attempts=begun_before, stop=ending)
+            app,
+            _or_later(
+                lambda: execute_run(run_id, registry.tasks, attempts=begun_before, stop=ending)
+            ),
         )
 
     @queue_app.task(name=queue.RUN_ITEM, retry=_AsAsked())
     async def run_item(item_id: int) -> None:
-        await _in_thread(app, lambda: execute_item(item_id, registry.item_work))
+        await _in_thread(app, _or_later(lambda: execute_item(item_id, registry.item_work)))
 
     return queue_app
+
+
+def _or_later(function: Callable[[], None]) -> Callable[[], None]:
+    """Have a job given again if the store was not even there to be told that it failed."""
+
+    def run() -> None:
+        try:
+            function()
+        except STORE_LOST as lost:
+            logger.warning(
+                "Job left: the store does not answer", module="worker", error=str(lost.__cause__)
+            )
+            raise TryAgainLater(RETURN_SECONDS) from lost
+
+    return run
 
 
 class _AsAsked(retry.BaseRetryStrategy):
@@ -305,4 +333,6 @@ async def _any_of(*events: threading.Event, within_seconds: float = math.inf) ->
         await asyncio.sleep(0.1)
 
 
-logging.getLogger("procrastinate").setLevel(logging.WARNING)
+# What the queue has to say we say ourselves, in a line instead of tracebacks of every layer.
+logging.getLogger("procrastinate").setLevel(logging.CRITICAL)
+logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
