@@ -96,15 +96,16 @@ def record(
         parameters,
     )
     connection.execute(
-        "INSERT INTO account_scopes AS s (instance_id, database_id, status, reason, remedy, expected,"
-        " observed_at, full_at, full_digest)"
+        "INSERT INTO account_scopes AS s (instance_id, database_id, status, reason, remedy,"
+        " expected, observed_at, full_at, full_digest)"
         " SELECT %(instance)s, database_id, status, reason, remedy, expected, %(at)s,"
         "  CASE WHEN status = 'full' THEN %(at)s::timestamptz END, digest"
         " FROM unnest(%(database_ids)s::integer[], %(statuses)s::text[], %(reasons)s::text[],"
         "  %(remedies)s::text[], %(expected)s::boolean[], %(digests)s::bytea[])"
         "  AS n(database_id, status, reason, remedy, expected, digest)"
         " ON CONFLICT (instance_id, database_id) DO UPDATE SET status = excluded.status,"
-        "  reason = excluded.reason, remedy = excluded.remedy, expected = excluded.expected, observed_at = excluded.observed_at,"
+        "  reason = excluded.reason, remedy = excluded.remedy, expected = excluded.expected,"
+        "  observed_at = excluded.observed_at,"
         "  full_at = coalesce(excluded.full_at, s.full_at),"
         "  full_digest = CASE WHEN excluded.status = 'full' THEN excluded.full_digest"
         "   ELSE s.full_digest END",
@@ -117,7 +118,8 @@ def mark_unreached(
 ) -> None:
     """Say of every database of the instance that it was not reached this time."""
     connection.execute(
-        "UPDATE account_scopes AS s SET status = 'failed', reason = %s, remedy = NULL, observed_at = %s"
+        "UPDATE account_scopes AS s SET status = 'failed', reason = %s, remedy = NULL,"
+        " observed_at = %s"
         " FROM databases AS d WHERE s.instance_id = %s AND d.id = s.database_id"
         " AND d.closed_at IS NULL AND s.status <> 'skipped'",
         (reason, observed_at, instance_id),

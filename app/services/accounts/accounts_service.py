@@ -217,13 +217,15 @@ class AccountsService:
     def grant_statements(
         self, instance_name: str, at: datetime | None = None
     ) -> dict[str | None, list[str]]:
-        """Return the engine's own SQL that would make the ledger true on a server, now or as of then.
+        """Return the engine's own SQL that would make the ledger true on a server.
 
         It makes the accounts without their passwords and gives them all that they hold; the objects
-        themselves (databases, tables …) have to be there. Scopes that were never fully seen are not in it.
+        themselves (databases, tables …) have to be there. Scopes that were never fully seen are not
+        in it. ``at`` asks for an earlier moment.
 
         Returns:
-            Statements in their order by the database in which to run them; None: any database, first.
+            Statements in their order, by the database in which to run them; None is any database,
+            and comes first.
 
         Raises:
             LookupError: There is no such instance, or nothing is known of it at that moment.
