@@ -34,7 +34,9 @@ Row = Sequence[str | None]
 def attributes(row: Row) -> Facts:
     """Return the attributes of a row of roles.sql."""
     # one role in one dict, spelled out: there may be tens of thousands
-    _, name, superuser, createdb, createrole, replication, bypassrls, inherit, login, limit, end = row
+    _, name, superuser, createdb, createrole, replication, bypassrls, inherit, login, limit, end = (
+        row
+    )
     facts: Facts = {
         "name": name,
         "connection_limit": int(limit or -1),

@@ -117,7 +117,8 @@ def _add_parameter(ledger: Ledger, acls: Acls, name: str, acl: str | None) -> No
 
 def _membership(row: list[str | None]) -> Facts:
     _, role, grantor, *options = row
-    fact: Facts = {"role": role, "by": grantor}
-    for name, value in zip(("admin", "inherit", "set"), options, strict=False):
-        fact[name] = value == "t"
+    fact: Facts = {"role": role, "by": grantor, "admin": options[0] == "t"}
+    if len(options) > 1:  # from version 16
+        fact["inherit"] = options[1] == "t"
+        fact["set"] = options[2] == "t"
     return fact
