@@ -59,7 +59,8 @@ def account_facts(answers: Answers) -> FactsByKey:
     grants.add_table_grants(found, rows["table_grants"], rows["column_grants"])
     grants.add_routine_grants(found, rows["routine_grants"])
     grants.add_proxy_grants(found, rows["proxy_grants"])
-    _add_memberships(found, rows["role_memberships"], rows["default_roles"])
+    mandatory = mandatory_roles(answers.settings.get("mandatory_roles", ""))
+    _add_memberships(found, rows["role_memberships"], rows["default_roles"], set(mandatory))
     attach(facts, found)
     facts[EVERYBODY] = _everybody(answers)
     grants.sort_facts(facts)
@@ -226,15 +227,20 @@ def _add_global_grants(found: FactsByKey, answers: Answers) -> None:
         grants.facts_of(found, user, host).setdefault("grants", []).append(entry)
 
 
-def _add_memberships(found: FactsByKey, edges: Rows, defaults: Rows) -> None:
-    """Add granted and default roles; one without "admin" is had only as a mandatory role."""
+def _add_memberships(found: FactsByKey, edges: Rows, defaults: Rows, mandatory: set[str]) -> None:
+    """Add granted and default roles; one without "admin" is had only as a mandatory role.
+
+    A default role that is neither granted nor mandatory is a leftover (DROP USER leaves such rows)
+    and never active.
+    """
     entries: dict[tuple[str, str, str], Facts] = {}
     for user, host, role, role_host, admin in edges:
         key = account_key(role, role_host)
         entries[user, host, key] = {"role": key, "admin": admin == "Y", "default": False}
     for user, host, role, role_host in defaults:
         key = account_key(role, role_host)
-        entries.setdefault((user, host, key), {"role": key})["default"] = True
+        if (user, host, key) in entries or key in mandatory:
+            entries.setdefault((user, host, key), {"role": key})["default"] = True
     for (user, host, _), entry in entries.items():
         grants.facts_of(found, user, host).setdefault("memberships", []).append(entry)
 

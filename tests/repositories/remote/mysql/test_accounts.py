@@ -62,6 +62,19 @@ def test_mandatory_roles_are_what_everybody_has(mysql_server: TestServer) -> Non
     assert everybody.kind is AccountKind.PUBLIC
 
 
+def test_a_leftover_default_role_is_no_role(mysql_server: TestServer) -> None:
+    mysql_server.run(
+        "CREATE ROLE r",
+        "SET GLOBAL mandatory_roles = 'r'",
+        "CREATE USER u@'%'",
+        "SET DEFAULT ROLE r TO u@'%'",
+    )
+    (entry,) = mysql_server.facts()["'u'@'%'"]["memberships"]
+    assert entry == {"role": "'r'@'%'", "default": True}
+    mysql_server.run("DROP USER u@'%'", "SET GLOBAL mandatory_roles = ''", "CREATE USER u@'%'")
+    assert "memberships" not in mysql_server.facts()["'u'@'%'"]
+
+
 def test_the_settings_that_decide_are_always_shown(mysql_server: TestServer) -> None:
     attributes = mysql_server.facts()[EVERYBODY]["attributes"]
     assert attributes["partial_revokes"] == "OFF"

@@ -37,7 +37,7 @@ OWN_WORDS = {
 
 
 @st.composite
-def worlds(draw: st.DrawFn, engine: Engine, *, public: bool) -> list[str]:
+def worlds(draw: st.DrawFn, engine: Engine, *, public: bool, proxies: bool) -> list[str]:
     """Draw the statements that make some accounts, roles and grants of every kind.
 
     The server refuses some of them (a role granted to itself …): then they just do not count.
@@ -57,7 +57,9 @@ def worlds(draw: st.DrawFn, engine: Engine, *, public: bool) -> list[str]:
     statements += [f"CREATE ROLE {role}" for role in roles]
     everyone = [*users, *roles, *(["PUBLIC"] if public else [])]
     for _ in range(draw(st.integers(1, 12))):
-        statements.append(_grant(draw, engine, everyone, users, roles))
+        statement = _grant(draw, engine, everyone, users, roles)
+        if proxies or "PROXY" not in statement:
+            statements.append(statement)
     if engine is Engine.MYSQL and draw(st.booleans()):
         statements.append("SET GLOBAL partial_revokes = ON")
         for user in users:
@@ -160,6 +162,8 @@ def test_facts_rebuild_the_same_access_and_say_what_show_grants_says(two_mysqlds
     first, second = two_mysqlds()
     for server in (first, second):
         server.run(*OBJECTS)
+    # MariaDB 10.5 does not show every PROXY that it has stored.
+    proxies = first.version >= (10, 6) or first.engine is Engine.MYSQL
     public = first.engine is Engine.MARIADB and first.version >= (10, 11)
 
     @settings(
@@ -169,7 +173,7 @@ def test_facts_rebuild_the_same_access_and_say_what_show_grants_says(two_mysqlds
         derandomize=True,
         phases=(Phase.generate,),  # shrinking would start servers' worth of work for a few words
     )
-    @given(statements=worlds(first.engine, public=public))
+    @given(statements=worlds(first.engine, public=public, proxies=proxies))
     def check(statements: list[str]) -> None:
         source, empty = two_mysqlds()
         for statement in statements:
