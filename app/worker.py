@@ -33,8 +33,11 @@ POLL_SECONDS = 1.0
 """The end of a lock is not notified, so that waiting jobs are found by asking."""
 HEARTBEAT_SECONDS = 2.0
 SWEEP_SECONDS = 5.0
-STOP_SECONDS = 10.0
-"""How long items may go on after the process was told to stop; the sweep gives back the rest."""
+STOP_SECONDS = 6.0
+"""How long items may go on after the process was told to stop; the sweep gives back the rest.
+
+Shorter than a silence that counts as death, for a worker that stops beats no more.
+"""
 LONGEST_PAUSE_SECONDS = 15.0
 RETURN_SECONDS = 2.0
 
@@ -73,6 +76,9 @@ def default_registry(app: Flask) -> Registry:
 
 def run_worker(app: Flask, stop: threading.Event, registry: Registry | None = None) -> None:
     """Work until told to stop; survives the absence of the store. Blocks."""
+    # What the queue has to say we say ourselves, in a line instead of tracebacks of every layer.
+    logging.getLogger("procrastinate").setLevel(logging.CRITICAL)
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
     registry = registry or default_registry(app)
     with app.app_context():
         store = _Store(queue.conninfo(SESSION_OPTIONS), current_settings().worker_threads)
@@ -156,14 +162,14 @@ async def _work(app: Flask, stop: threading.Event, registry: Registry, store: _S
     }
     async with queue_app.open_async():
         workers = [
-            queue_worker.Worker(
+            _Worker(
                 queue_app,
                 queues=[queue.RUNS_QUEUE],
                 name="runs",
                 concurrency=RUNS_AT_ONCE,
                 **options,
             ),
-            queue_worker.Worker(
+            _Worker(
                 queue_app,
                 queues=[queue.ITEMS_QUEUE],
                 name="items",
@@ -252,6 +258,17 @@ class _AsAsked(retry.BaseRetryStrategy):
         return retry.RetryDecision(retry_in={"milliseconds": round(exception.seconds * 1000)})
 
 
+class _Worker(queue_worker.Worker):
+    """A worker that ends when its heartbeat or its ear is dead, so that it is started again.
+
+    Procrastinate watches its side tasks until the first of them ends; the one for periodic jobs
+    ends at once if there are none (seen with 3.10.0), and nobody watches the heartbeat any more.
+    """
+
+    def _start_side_tasks(self) -> list[asyncio.Task[Any]]:
+        return [task for task in super()._start_side_tasks() if task.get_name() != "deferrer"]
+
+
 class _Jobs(manager.JobManager):
     """The queue's own bookkeeping, patient and unsurprised.
 
@@ -331,8 +348,3 @@ async def _any_of(*events: threading.Event, within_seconds: float = math.inf) ->
     deadline = loop.time() + within_seconds
     while loop.time() < deadline and not any(event.is_set() for event in events):
         await asyncio.sleep(0.1)
-
-
-# What the queue has to say we say ourselves, in a line instead of tracebacks of every layer.
-logging.getLogger("procrastinate").setLevel(logging.CRITICAL)
-logging.getLogger("psycopg.pool").setLevel(logging.ERROR)

@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 from flask import Flask, current_app
+from sqlalchemy import text
 
 from app.constants.runs import State, Trigger
 from app.models import db
@@ -180,3 +181,38 @@ def test_importing_the_worker_starts_nothing() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert answer.stdout.strip() == "1"
+
+
+def test_a_worker_whose_heartbeat_is_dead_starts_again(
+    instances: Instances, working: Working
+) -> None:
+    """Else its jobs would be given to others for ever while it works on them."""
+
+    def rename(old: str, new: str) -> None:
+        db.session.execute(text(f"ALTER FUNCTION {old}(bigint) RENAME TO {new}"))
+        db.session.commit()
+
+    def workers() -> set[int]:
+        ids = set(db.session.scalars(text("SELECT id FROM procrastinate_workers")))
+        db.session.rollback()
+        return ids
+
+    def done(item: ItemContext) -> None:
+        task_runs_service.close_item(db.session, item, ItemOutcome(State.SUCCEEDED))
+        db.session.commit()
+
+    def spread(instance_ids: list[int]) -> dict[str, Any]:
+        return task_runs_service.fan_out("spread", instance_ids, done)
+
+    ids = instances(2)
+    with working(Registry(tasks={"spread": spread}, item_work={"spread": done})):
+        until(lambda: len(workers()) == 2)
+        first = workers()
+        rename("procrastinate_update_heartbeat_v1", "out_of_order")
+        until(lambda: len(workers() - first) == 2)
+        rename("out_of_order", "procrastinate_update_heartbeat_v1")
+        until(lambda: len(workers() - first) == 2)
+        run_id = task_runs_service.request(
+            "spread", trigger=Trigger.CLI, parameters={"instance_ids": ids}
+        ).run_id
+        assert task_runs_service.wait(run_id, timeout_seconds=20).state == State.SUCCEEDED
