@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
@@ -12,6 +14,7 @@ from rich.cells import cell_len
 from app.cli.root import cli
 from app.cli.teaching import Command, Group
 
+ROOT = Path(__file__).resolve().parents[2]
 SLOW = {
     "alembic",
     "cryptography",
@@ -82,9 +85,28 @@ def test_examples_are_commands_that_exist_with_options_that_exist(
     command: click.Command,
 ) -> None:
     assert isinstance(command, Command | Group)
-    text = "\n".join(command.examples).replace("\\\n", " ")
-    for line in text.splitlines():
-        words = shlex.split(line.split(" | ")[-1].split(" > ")[0].strip())
+    parse_commands("\n".join(command.examples))
+
+
+DOCS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+
+
+@pytest.mark.parametrize("document", DOCS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_commands_in_the_docs_exist_with_options_that_exist(document: Path) -> None:
+    text = document.read_text("utf-8")
+    for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL):
+        parse_commands(block)
+    for inline in re.findall(r"`(whalefall [^`]+)`", text):
+        words = [word for word in inline.split() if not word.isupper()]
+        named = tuple(words[1:3]) if tuple(words[1:3]) in TREE else tuple(words[1:2])
+        assert named in TREE or words[1].startswith("-"), inline
+
+
+def parse_commands(text: str) -> int:
+    """Parse each line that is a command of ours, as click would before running it."""
+    parsed = 0
+    for line in text.replace("\\\n", " ").splitlines():
+        words = shlex.split(line.split(" | ")[-1].split(" > ")[0].strip(), comments=True)
         while words and "=" in words[0]:
             words.pop(0)
         if not words or words[0] != "whalefall":
@@ -96,7 +118,9 @@ def test_examples_are_commands_that_exist_with_options_that_exist(
                 break
         meant = TREE[named]
         assert not isinstance(meant, click.Group), line
-        meant.make_context(" ".join(named), words[len(named) + 1 :])
+        with meant.make_context(" ".join(named), words[len(named) + 1 :]):
+            parsed += 1
+    return parsed
 
 
 @pytest.mark.parametrize(("path", "command"), LEAVES)
