@@ -65,8 +65,9 @@ class AccountsSyncService:
         """Read one instance and write what was seen.
 
         1. Read the server scope. If that fails nothing is concluded about anything.
-        2. Write it; then read the databases, a few at a time, and write each as it comes.
-        3. Close the item in the transaction of the last write.
+        2. Write it, while the first databases are being read, a few at a time.
+        3. Write each database as it comes.
+        4. Close the item in the transaction of the last write.
 
         Raises:
             ReadError: The server scope could not be read.
@@ -95,26 +96,26 @@ class AccountsSyncService:
             raise
         content = server.content
         assert isinstance(content, ServerContent)  # noqa: S101 - read_server returns nothing else
-        self._write_server(item, ledger, server, content)
         counts = Counter([server.status])
         troubles = [server] if server.reason else []
         batch: list[ScopeReading] = []
-        readings = read_databases(
+        with read_databases(
             reader,
             target,
             content,
             receipt,
             at_once=settings.databases_at_once,
             checkpoint=item.checkpoint,
-        )
-        for reading in readings:
-            counts[reading.status] += 1
-            if reading.status is not ScopeStatus.FULL and not reading.expected:
-                troubles.append(reading)
-            batch.append(reading)
-            if len(batch) >= _DATABASES_A_TRANSACTION or _size(batch) > _BYTES_A_TRANSACTION:
-                self._write_databases(item, ledger, batch)
-                batch = []
+        ) as readings:
+            self._write_server(item, ledger, server, content)
+            for reading in readings:
+                counts[reading.status] += 1
+                if reading.status is not ScopeStatus.FULL and not reading.expected:
+                    troubles.append(reading)
+                batch.append(reading)
+                if len(batch) >= _DATABASES_A_TRANSACTION or _size(batch) > _BYTES_A_TRANSACTION:
+                    self._write_databases(item, ledger, batch)
+                    batch = []
         with self._transaction(item) as (connection, moment):
             ledger.write_databases(connection, moment, batch)
             held = ledger.written.accounts_held

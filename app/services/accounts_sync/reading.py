@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from app.constants.reading import ScopeStatus
@@ -54,6 +55,7 @@ def read_server(reader: EngineReader, target: Target, receipt: Receipt) -> Scope
     return _seen(None, content, started)
 
 
+@contextmanager
 def read_databases(
     reader: EngineReader,
     target: Target,
@@ -62,40 +64,36 @@ def read_databases(
     *,
     at_once: int,
     checkpoint: Callable[[], None],
-) -> Iterator[ScopeReading]:
-    """Yield one reading per listed database, as they end, at most ``at_once`` sessions at a time.
+) -> Iterator[Iterator[ScopeReading]]:
+    """Begin to read the listed databases, at most ``at_once`` sessions at a time.
 
-    A reading that nobody has taken yet holds its place, so that memory stays bounded by
-    ``at_once``.
-
-    Raises:
-        RunCancelled: Whatever ``checkpoint`` raises between two databases.
-
+    Yields one reading per database, as they end; the first ones are read while the caller still
+    does something else. A reading that nobody has taken yet holds its place, so that memory stays
+    bounded by ``at_once``. Taking one raises what ``checkpoint`` raises between two databases.
     """
     waiting = iter([d for d in server.databases if d.skip_reason is None])
-    for database in server.databases:
-        if database.skip_reason is not None:
-            yield ScopeReading(
-                database,
-                ScopeStatus.SKIPPED,
-                duration_ms=0,
-                reason=database.skip_reason,
-                expected=database.expected_skip,
-            )
+    running: set[Future[ScopeReading]] = set()
     with ThreadPoolExecutor(at_once, thread_name_prefix="read-database") as pool:
-        running: set[Future[ScopeReading]] = set()
-        try:
-            while True:
-                while len(running) < at_once and (following := next(waiting, None)) is not None:
-                    running.add(
-                        pool.submit(_read_database, reader, target, following, receipt, server)
-                    )
-                if not running:
-                    return
-                done, running = wait(running, return_when=FIRST_COMPLETED)
+
+        def fill_up() -> None:
+            while len(running) < at_once and (following := next(waiting, None)) is not None:
+                running.add(pool.submit(_read_database, reader, target, following, receipt, server))
+
+        def readings() -> Iterator[ScopeReading]:
+            for database in server.databases:
+                if database.skip_reason is not None:
+                    yield _skipped(database, database.skip_reason)
+            while running:
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                running.difference_update(done)
                 for future in done:
                     yield future.result()
                 checkpoint()
+                fill_up()
+
+        try:
+            fill_up()
+            yield readings()
         finally:
             for future in running:
                 future.cancel()
@@ -104,6 +102,16 @@ def read_databases(
 def coverage(counts: Mapping[ScopeStatus, int]) -> dict[str, int]:
     """Return the number of scopes by the way they ended, in a fixed order."""
     return {status.value: counts.get(status, 0) for status in ScopeStatus}
+
+
+def _skipped(database: DatabaseFact, reason: str) -> ScopeReading:
+    return ScopeReading(
+        database,
+        ScopeStatus.SKIPPED,
+        duration_ms=0,
+        reason=reason,
+        expected=database.expected_skip,
+    )
 
 
 def _read_database(
