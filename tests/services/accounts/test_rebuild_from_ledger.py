@@ -108,18 +108,20 @@ def test_mysql_and_mariadb(
     app: Flask, two_mysqlds: Callable[[], tuple[TestServer, TestServer]]
 ) -> None:
     assert app
-    first, _ = two_mysqlds()
+    first, second = two_mysqlds()
+    for server in (first, second):
+        server.run(*OBJECTS)  # they outlive the cleaning between two examples
+    # MariaDB 10.5 does not show every PROXY that it has stored
+    proxies = first.engine is Engine.MYSQL or first.version >= (10, 6)
     public = first.engine is Engine.MARIADB and first.version >= (10, 11)
 
     @_few
-    @given(statements=worlds(first.engine, public=public))
+    @given(statements=worlds(first.engine, public=public, proxies=proxies))
     def check(statements: list[str]) -> None:
         one, empty = two_mysqlds()
-        one.run(*OBJECTS)
         for statement in statements:
             attempt(one, statement)
         before = _synced_as_root(one)
-        empty.run(*OBJECTS)
         empty.run(*accounts_service.grant_statements(before)[None])
         assert _settable(_ledger(_synced_as_root(empty))) == _settable(_ledger(before))
 
