@@ -148,10 +148,9 @@ class InstanceLedger:
         self, connection: Connection[Any], moment: datetime, readings: Sequence[ScopeReading]
     ) -> None:
         """Write a few database scopes; only fully seen ones touch entitlements."""
-        changed_facts: dict[int, FactsByKey] = {}
         digests: dict[int, bytes | None] = {}
-        baselines: set[int] = set()
-        names: dict[int, str] = {}
+        changed_by_scope: dict[int, int] = {}
+        changes: list[Change] = []
         for reading in readings:
             database = self._database_of(reading)
             state = self._states.get(database.id, ScopeState(None, None))
@@ -161,24 +160,17 @@ class InstanceLedger:
             digests[database.id] = content.digest
             if state.full_digest == content.digest:
                 continue
-            changed_facts[database.id] = content.facts()
-            names[database.id] = database.name
-            if state.full_at is None:
-                baselines.add(database.id)
-        changed_by_scope: dict[int, int] = {}
-        changes: list[Change] = []
-        for scope, facts in changed_facts.items():
-            changed_by_scope[scope], placed = self._write_entitlements(
+            changed_by_scope[database.id], placed = self._write_entitlements(
                 connection,
                 moment,
-                {scope: facts},
-                baselines=baselines & {scope},
+                {database.id: content.facts()},
+                baselines=set() if state.full_at else {database.id},
                 quiet_keys=frozenset(),
                 changes=changes,
-                database_name=names[scope],
+                database_name=database.name,
             )
             if not placed:
-                digests[scope] = None
+                digests[database.id] = None
         self._record_changes(connection, moment, changes)
         account_scopes.record(
             connection,
