@@ -17,7 +17,7 @@ from app.repositories.partitions import ensure_month_partition
 from app.repositories.remote import reader_for
 from app.repositories.remote.facts import AccountFact, FactsByKey
 from app.services.accounts import wording
-from app.services.accounts_sync.ledger import end_accounts
+from app.services.accounts_sync.endings import end_accounts
 
 
 @dataclass(frozen=True)

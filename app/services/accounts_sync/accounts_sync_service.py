@@ -129,7 +129,6 @@ class AccountsSyncService:
             task_runs_service.close_item(db.session, item, outcome)
 
     # -- one short transaction each
-    # -----------------------------------------------------------------
 
     def _write_server(
         self,
@@ -139,7 +138,13 @@ class AccountsSyncService:
         content: ServerContent,
     ) -> None:
         with self._transaction(item) as (connection, moment):
-            instance = db.session.get_one(Instance, item.instance_id, populate_existing=True)
+            # locked: a person may be confirming a held removal at this moment
+            instance = db.session.get_one(
+                Instance,
+                item.instance_id,
+                populate_existing=True,
+                with_for_update={"of": Instance},
+            )
             ledger.write_server(
                 connection,
                 moment,

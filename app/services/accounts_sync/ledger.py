@@ -8,7 +8,7 @@ twice.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -38,14 +38,13 @@ from app.services.accounts_sync.differences import (
     without_new_words,
     words_of,
 )
+from app.services.accounts_sync.endings import end_accounts
 from app.services.accounts_sync.reading import ScopeReading
+from app.services.accounts_sync.rights import rights_changes, without_list_of_accounts
 from app.utils.collector import CollectedRarely
 
 SERVER = 0
 """The server's number among the scopes of an instance."""
-
-READ_ACCOUNTS = "list of accounts"
-"""The right without which nothing else can be read; only ever stored as lost."""
 
 _OF_THE_ENGINE = (AccountKind.SYSTEM, AccountKind.PUBLIC)
 
@@ -127,7 +126,8 @@ class InstanceLedger:
                 )
                 digest = content.digest if placed else None
         self.written.accounts_held = len(self._missing)
-        changes += self._rights_changes(content, old_rights)
+        listed = {database.name for database in content.databases}
+        changes += rights_changes(old_rights, content.rights, listed)
         if self._upgraded:
             diff = {"attributes": {"version": [old_version, content.version]}}
             new = [{"fact": "privilege", "privilege": word} for word in sorted(self._new_words)]
@@ -226,13 +226,11 @@ class InstanceLedger:
         )
         if error.status is not ScopeStatus.DENIED or not old_rights:
             return None
-        if old_rights.get(READ_ACCOUNTS) is False:
-            return None
-        diff = {"removed": [{"fact": "right", "right": READ_ACCOUNTS, "reason": error.message}]}
-        self._record_changes(connection, moment, [Change(ChangeKind.RIGHTS_LOST, False, diff)])
-        return {**old_rights, READ_ACCOUNTS: False}
+        rights, changes = without_list_of_accounts(old_rights, error.message)
+        self._record_changes(connection, moment, changes)
+        return rights
 
-    # -- accounts ---------------------------------------------------------------------------------
+    # -- accounts
 
     def _write_accounts(
         self,
@@ -279,7 +277,8 @@ class InstanceLedger:
                         fact.name,
                     )
                 )
-        self._accounts = {**known, **added}
+        renamed = {fact.key: known[fact.key]._replace(name=fact.name) for _, fact in altered}
+        self._accounts = {**known, **added, **renamed}
         self._conclude_missing(connection, moment, missing, known.values(), changes)
         self.written.accounts = len(read)
         self.written.accounts_created = 0 if baseline else len(new)
@@ -325,7 +324,7 @@ class InstanceLedger:
                 key: a for key, a in self._known(connection).items() if a.id not in gone
             }
 
-    # -- databases --------------------------------------------------------------------------------
+    # -- databases
 
     def _write_databases(
         self,
@@ -360,7 +359,7 @@ class InstanceLedger:
         assert reading.database is not None  # noqa: S101 - only the server's reading has none
         return self.databases[reading.database.key]
 
-    # -- entitlements -----------------------------------------------------------------------------
+    # -- entitlements
 
     def _write_entitlements(
         self,
@@ -459,31 +458,7 @@ class InstanceLedger:
         account = (self._accounts or {}).get(key)
         return account.name if account else key
 
-    # -- events -----------------------------------------------------------------------------------
-
-    def _rights_changes(
-        self, content: ServerContent, old_rights: dict[str, Any] | None
-    ) -> list[Change]:
-        if old_rights is None:
-            return []
-        now = content.rights
-        listed = {database.name for database in content.databases}
-        lost = [
-            right
-            for right, had in sorted(old_rights.items())
-            if had and not now.get(right, False) and _still_asked(right, listed)
-        ]
-        gained = [r for r, has in sorted(now.items()) if has and old_rights.get(r) is False]
-        if old_rights.get(READ_ACCOUNTS) is False:
-            gained.insert(0, READ_ACCOUNTS)
-        changes = []
-        if lost:
-            diff = {"removed": [{"fact": "right", "right": right} for right in lost]}
-            changes.append(Change(ChangeKind.RIGHTS_LOST, False, diff))
-        if gained:
-            diff = {"added": [{"fact": "right", "right": right} for right in gained]}
-            changes.append(Change(ChangeKind.RIGHTS_GAINED, False, diff))
-        return changes
+    # -- changes
 
     def _record_changes(
         self, connection: Connection[Any], moment: datetime, changes: Sequence[Change]
@@ -501,34 +476,6 @@ def _incoming(scopes: dict[int, FactsByKey], known: dict[str, KnownAccount]) -> 
                 yield Incoming(known[key].id, scope, digest_of(document), document)
 
 
-def end_accounts(
-    connection: Connection[Any],
-    gone: Iterable[tuple[int, str]],
-    moment: datetime,
-    name_of: Any,
-) -> list[Change]:
-    """Conclude that accounts are gone: close what they held and return one change for each."""
-    names = dict(gone)
-    held = entitlements.open_of_accounts(connection, list(names))
-    lost: dict[int, list[dict[str, Any]]] = {account_id: [] for account_id in names}
-    for row in held:
-        diff = difference(row.facts, None, name_of)
-        where = {"database": row.database} if row.database else {}
-        lost[row.account_id] += [{**fact, **where} for fact in diff.get("removed", ())]
-    entitlements.close(connection, [row.id for row in held], moment)
-    accounts.remove(connection, list(names), moment)
-    return [
-        Change(
-            ChangeKind.ACCOUNT_REMOVED,
-            False,
-            {"removed": facts} if facts else {},
-            account_id,
-            names[account_id],
-        )
-        for account_id, facts in lost.items()
-    ]
-
-
 def _observation(
     reading: ScopeReading, database_id: int | None, changed: int, digest: bytes | None
 ) -> Observation:
@@ -543,9 +490,3 @@ def _observation(
         reading.expected,
         digest,
     )
-
-
-def _still_asked(right: str, databases_listed: set[str]) -> bool:
-    """Tell whether a right can still be had: one to enter a dropped database cannot."""
-    kind, _, database = right.partition(":")
-    return kind != "connect" or database in databases_listed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.models import db
 from tests.services.accounts_sync.conftest import Watched
 
 
@@ -119,3 +120,23 @@ def test_names_of_every_kind_are_kept_as_they_are(watched: Watched) -> None:
     watched.run('GRANT "a b" TO "100%"')
     watched.sync()
     assert watched.changes() == [("access_changed", "100%")]
+
+
+def test_a_diff_names_roles_as_they_are_called_by_then(watched: Watched) -> None:
+    watched.run("CREATE ROLE readers", "CREATE ROLE alice LOGIN")
+    watched.sync()
+    watched.run("ALTER ROLE readers RENAME TO viewers", "GRANT viewers TO alice")
+    watched.sync()
+    (change,) = watched.rows("SELECT * FROM account_changes WHERE kind = 'access_changed'")
+    assert [fact["role"] for fact in change.diff["added"]] == ["viewers"]
+
+
+def test_an_upgrade_of_the_engine_is_one_event(watched: Watched) -> None:
+    watched.sync()
+    connection = db.session.connection()
+    connection.exec_driver_sql("UPDATE instances SET server_version = '17.6'")
+    db.session.commit()
+    watched.sync()
+    assert watched.changes() == [("engine_upgraded", None)]
+    (change,) = watched.rows("SELECT diff FROM account_changes")
+    assert change.diff["attributes"]["version"][0] == "17.6"
