@@ -47,4 +47,5 @@ TRANSIENT = frozenset(
         FailureKind.LOST,
     }
 )
-"""Worth trying again within seconds. A time-out is not: trying again would cost the same time again."""
+"""Worth trying again within seconds. A time-out is not: trying again would cost the same time
+again."""
