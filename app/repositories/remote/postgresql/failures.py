@@ -120,7 +120,8 @@ def _login_remedy(target: Target, message: str) -> str:
     if "pg_hba.conf" in message:
         database = target.database or "postgres"
         kind = "local" if target.host.startswith("/") else "hostssl"
-        if "no encryption" in message and kind != "local":
+        # "SSL off" until version 13
+        if re.search("no encryption|SSL off", message) and kind != "local":
             kind = "host"
         address = re.search(r'host "([^"\s\[]+)"', message)
         where = (

@@ -165,6 +165,8 @@ def confirm(shared: FactsByKey, inside: FactsByKey, line: str) -> bool:
         facts = shared if said["on"] in SHARED else inside
         on = {"SERVER": "FOREIGN SERVER"}.get(said["on"], said["on"])
         kinds = KINDS.get(on, {on.lower()})
+        if on == "TABLE":
+            kinds = kinds | {"sequence"}  # said so until version 15
         name = parts(said["name"])
         owns = facts.get(plain(said["who"]), {}).get("owns", ())
         found = [fact for fact in owns if fact["on"] in kinds]

@@ -143,6 +143,8 @@ def test_attributes_of_every_kind_of_role_are_read(postgresql: PostgresqlServer)
 
 @pytest.mark.parametrize("name", ["it's", 'a"b', "🐳", "名" * 21, " ", "PUBLIC", "a\\b\nc\td", "1"])
 def test_any_name_is_read_as_it_is(postgresql: PostgresqlServer, name: str) -> None:
+    if postgresql.major >= 19:
+        name = name.replace("\n", "")  # from 19 on the server refuses a newline in such a name
     quoted = '"' + name.replace('"', '""') + '"'
     postgresql.run(f"CREATE ROLE {quoted}", f"CREATE DATABASE {quoted} OWNER {quoted}")
     content = server_content(postgresql.target())
