@@ -27,7 +27,12 @@ class Entitlement(Model):
             postgresql_where=text("valid_to IS NULL"),
             postgresql_nulls_not_distinct=True,
         ),
-        Index("ix_entitlements_history", "account_id", "valid_from"),
+        Index(
+            "ix_entitlements_closed",
+            "account_id",
+            "valid_to",
+            postgresql_where=text("valid_to IS NOT NULL"),
+        ),
         Index(
             "ix_entitlements_scope",
             "instance_id",

@@ -64,15 +64,14 @@ def holdings(connection: Connection[Any], account_id: int, at: datetime | None) 
     """
     return _rows(
         connection,
-        "SELECT coalesce(d.name, 'server') AS scope, s.status, s.reason, s.full_at, e.valid_from,"
+        "SELECT coalesce(d.name, 'server') AS scope, s.status, s.reason, s.full_at, e.valid_from,"  # noqa: S608 - only the constants of _valid
         " e.facts"
         " FROM accounts AS a"
         " JOIN account_scopes AS s ON s.instance_id = a.instance_id"
         " LEFT JOIN databases AS d ON d.id = s.database_id"
         " LEFT JOIN entitlements AS e ON e.account_id = a.id"
         "  AND e.database_id IS NOT DISTINCT FROM s.database_id"
-        "  AND CASE WHEN %(at)s::timestamptz IS NULL THEN e.valid_to IS NULL"
-        "   ELSE e.valid_from <= %(at)s AND (e.valid_to IS NULL OR e.valid_to > %(at)s) END"
+        f"  AND {_valid(at)}"
         " WHERE a.id = %(account_id)s AND (d.closed_at IS NULL OR d.closed_at > %(at)s)"
         " ORDER BY d.name NULLS FIRST",
         {"account_id": account_id, "at": at},
@@ -86,13 +85,12 @@ def snapshot(connection: Connection[Any], instance_id: int, at: datetime | None)
     """
     return _rows(
         connection,
-        "SELECT a.engine_key AS key, coalesce(e.facts -> 'attributes' ->> 'name', a.name) AS name,"
+        "SELECT a.engine_key AS key, coalesce(e.facts -> 'attributes' ->> 'name', a.name) AS name,"  # noqa: S608 - only the constants of _valid
         " a.kind, a.can_login, a.locked, a.expires_at, d.name AS database, e.facts"
         " FROM entitlements AS e JOIN accounts AS a ON a.id = e.account_id"
         " LEFT JOIN databases AS d ON d.id = e.database_id"
         " WHERE e.instance_id = %(instance_id)s"
-        "  AND CASE WHEN %(at)s::timestamptz IS NULL THEN e.valid_to IS NULL"
-        "   ELSE e.valid_from <= %(at)s AND (e.valid_to IS NULL OR e.valid_to > %(at)s) END"
+        f"  AND {_valid(at)}"
         " ORDER BY a.id, d.name NULLS FIRST",
         {"instance_id": instance_id, "at": at},
     )
@@ -148,6 +146,13 @@ def list_held(connection: Connection[Any]) -> list[Any]:
 def overview(connection: Connection[Any]) -> list[Any]:
     """Return one row an instance: what the ledger holds of it and how far that is to be trusted."""
     return _rows(connection, load_sql("app.repositories.sql", "instance_overview.sql"), {})
+
+
+def _valid(at: datetime | None) -> str:
+    """Return the condition for what is valid now, or was at the moment; each has an index."""
+    if at is None:
+        return "e.valid_to IS NULL"
+    return "e.valid_from <= %(at)s AND (e.valid_to IS NULL OR e.valid_to > %(at)s)"
 
 
 def _rows(connection: Connection[Any], statement: str, parameters: dict[str, Any]) -> list[Any]:

@@ -97,7 +97,8 @@ CREATE TABLE entitlements (
 );
 CREATE UNIQUE INDEX uq_entitlements_open ON entitlements (account_id, database_id)
     NULLS NOT DISTINCT WHERE valid_to IS NULL;
-CREATE INDEX ix_entitlements_history ON entitlements (account_id, valid_from);
+CREATE INDEX ix_entitlements_closed ON entitlements (account_id, valid_to)
+    WHERE valid_to IS NOT NULL;
 CREATE INDEX ix_entitlements_scope ON entitlements (instance_id, database_id) WHERE valid_to IS NULL;
 
 CREATE TABLE account_scopes (
