@@ -91,8 +91,6 @@ CREATE TABLE entitlements (
     digest      bytea       NOT NULL,
     facts       jsonb       NOT NULL,
     CONSTRAINT pk_entitlements PRIMARY KEY (id),
-    CONSTRAINT fk_entitlements_account_id_accounts
-        FOREIGN KEY (account_id) REFERENCES accounts (id),
     CONSTRAINT ck_entitlements_interval CHECK (valid_to >= valid_from)
 );
 CREATE UNIQUE INDEX uq_entitlements_open ON entitlements (account_id, database_id)
