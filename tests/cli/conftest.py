@@ -10,6 +10,7 @@ import pytest
 from rich.cells import cell_len
 
 from app.cli.root import exit_code
+from tests.fixtures.postgresql import SUPERUSER, SUPERUSER_PASSWORD, PostgresqlServer
 
 PASSWORD = "s3cret-of-the-tests"
 
@@ -69,4 +70,26 @@ def with_credential(whalefall: Whalefall) -> Whalefall:
         "credential", "add", "prod", "--username", "u", "--password-env", "WHALEFALL_PASSWORD_TEST"
     )
     assert said.code == 0, said.err
+    return whalefall
+
+
+@pytest.fixture
+def fleet(
+    whalefall: Whalefall, postgresql: PostgresqlServer, monkeypatch: pytest.MonkeyPatch
+) -> Whalefall:
+    """One server that can be read, registered as orders."""
+    monkeypatch.setenv("WHALEFALL_PASSWORD_P", SUPERUSER_PASSWORD)
+    for arguments in (
+        (
+            "credential", "add", "pg", "--username", SUPERUSER,
+            "--password-env", "WHALEFALL_PASSWORD_P",
+        ),
+        (
+            "instance", "add", "orders", "--engine", "postgresql", "--host", "127.0.0.1",
+            "--port", str(postgresql.port), "--tls", "disable", "--credential", "pg",
+            "--tag", "good",
+        ),
+    ):  # fmt: skip
+        said = whalefall(*arguments)
+        assert said.code == 0, said.err
     return whalefall

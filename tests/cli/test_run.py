@@ -9,29 +9,7 @@ from app import create_app
 from app.config import Settings
 from app.worker import run_worker
 from tests.cli.conftest import Said, Whalefall
-from tests.fixtures.postgresql import SUPERUSER, SUPERUSER_PASSWORD, PostgresqlServer
-
-
-@pytest.fixture
-def fleet(
-    whalefall: Whalefall, postgresql: PostgresqlServer, monkeypatch: pytest.MonkeyPatch
-) -> Whalefall:
-    """One server that can be read, registered as orders."""
-    monkeypatch.setenv("WHALEFALL_PASSWORD_P", SUPERUSER_PASSWORD)
-    for arguments in (
-        (
-            "credential", "add", "pg", "--username", SUPERUSER,
-            "--password-env", "WHALEFALL_PASSWORD_P",
-        ),
-        (
-            "instance", "add", "orders", "--engine", "postgresql", "--host", "127.0.0.1",
-            "--port", str(postgresql.port), "--tls", "disable", "--credential", "pg",
-            "--tag", "good",
-        ),
-    ):  # fmt: skip
-        said = whalefall(*arguments)
-        assert said.code == 0, said.err
-    return whalefall
+from tests.fixtures.postgresql import PostgresqlServer
 
 
 def add_dead(whalefall: Whalefall, name: str = "dead") -> None:
