@@ -44,10 +44,7 @@ sync also asks the store whether it was cancelled meanwhile. Rows written are th
 `pg_stat_user_tables`: two a scope, and the run with its item. Peak memory is that of a process that
 does nothing else. The many instances are one server behind one delayed way, registered many times,
 so that its own work, more than half of all, shares the same cores; 16 are read at once.
-
-For orientation: the existing open tool for the same job needs on two cores 30 s and 35,000
-statements for the first sync of 5,000 roles, 13 s for a sync without changes, and 12 s for 50 × 50
-accounts in series."""
+"""
 
 
 @dataclass(frozen=True)
