@@ -48,6 +48,8 @@ def demo(once: bool, servers: Path | None) -> None:
                 _show_on_demo_servers(stop, once=once, servers=servers)
             else:
                 say("Servers of yours are registered: the demo's own stay away.")
+                for name in demo_service.stand_down():
+                    say(f"  {name} is disabled; its ledger stays")
                 _sync("Reading every registered server")
                 _overview()
                 if not once:

@@ -31,9 +31,23 @@ class DemoService:
             if row is None:
                 self._add(server)
                 added.append(server.name)
-            elif row.host != server.host:
-                instances_service.edit(server.name, host=server.host, port=server.port)
+            elif (row.host, row.port, row.state) != (server.host, server.port, "enabled"):
+                instances_service.edit(
+                    server.name, host=server.host, port=server.port, enabled=True
+                )
         return added
+
+    def stand_down(self) -> list[str]:
+        """Keep the servers of an earlier demo out of runs, because nobody starts them any more.
+
+        Returns:
+            The names of those that took part until now; their ledger stays.
+
+        """
+        names = [row.name for row in instances_service.list_instances(tags=[TAG], state="enabled")]
+        for name in names:
+            instances_service.disable(name)
+        return names
 
     def _add(self, server: DemoServer) -> None:
         known = {row.name for row in credentials_service.list_credentials()}
