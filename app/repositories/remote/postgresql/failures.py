@@ -180,6 +180,7 @@ def _hba_name(name: str) -> str:
 def _tidy(message: str) -> str:
     """Return libpq's text on one line; of a server's refusal only the server's own words."""
     line = re.sub(r"\s+", " ", message).strip()
+    line = re.sub(r" Is the server running[^?]*\?", "", line)  # the remedy asks that
     refusal = re.fullmatch(r"connection (?:to server .*?)?failed: FATAL: (?P<said>.*)", line)
     if refusal is None or "connection to server" in refusal["said"]:
         return line  # several addresses were tried: where each was refused matters
