@@ -149,8 +149,9 @@ def start_mysqld(
     # fmt: on
     process = _spawn(command, log)
     try:
-        _wait_until_it_answers(process, path, log, wait_seconds)
-        yield LocalServer(install, str(path), port, process.pid, log)
+        with _stopped_if_we_are_killed(process.pid):
+            _wait_until_it_answers(process, path, log, wait_seconds)
+            yield LocalServer(install, str(path), port, process.pid, log)
     finally:
         _stop(process)
         if short is not None:
@@ -281,6 +282,25 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+@contextmanager
+def _stopped_if_we_are_killed(pid: int) -> Iterator[None]:
+    """Have the server stopped even by a kill -9 of this process, which nobody can catch.
+
+    A shell waits for the end of a pipe that only we hold open.
+    """
+    script = 'cat >/dev/null; kill -TERM "$1" 2>/dev/null'
+    with subprocess.Popen(  # noqa: S603 - fixed words and a number
+        ["/bin/sh", "-c", script, "sh", str(pid)],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as watcher:
+        try:
+            yield
+        finally:
+            watcher.kill()  # before its pipe ends: stopping the server is our own business now
 
 
 def _stop_leftover(pid_file: Path, data: Path) -> None:

@@ -4,6 +4,7 @@ import os
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pymysql
@@ -12,6 +13,16 @@ import pytest
 from app.constants.engines import Engine
 from app.utils.local_mysqld import ServerDidNotStartError, ServerInstall, start_mysqld
 from tests.fixtures.mysql import ROOT, installs
+
+CODE = (
+    "import os, sys\nfrom pathlib import Path\n"
+    "from app.utils.local_mysqld import find_installs, start_mysqld\n"
+    "found = find_installs(Path(sys.argv[1]))\n"
+    "install = next(i for i in found if str(i.binary) == sys.argv[2])\n"
+    "with start_mysqld(install, Path(sys.argv[3])) as server:\n"
+    "    print(server.pid, flush=True)\n"
+    "    os._exit(0)\n"
+)
 
 
 @pytest.fixture
@@ -62,28 +73,39 @@ def test_a_server_that_does_not_start_says_why(install: ServerInstall, tmp_path:
         pass
 
 
-def test_what_a_killed_process_left_running_is_stopped_first(
+def test_a_server_does_not_outlive_a_killed_process_and_its_data_can_be_used_at_once(
     install: ServerInstall, tmp_path: Path
 ) -> None:
-    code = (
-        "import os, sys\nfrom pathlib import Path\n"
-        "from app.utils.local_mysqld import find_installs, start_mysqld\n"
-        "found = find_installs(Path(sys.argv[1]))\n"
-        "install = next(i for i in found if str(i.binary) == sys.argv[2])\n"
-        "with start_mysqld(install, Path(sys.argv[3])) as server:\n"
-        "    print(server.pid, flush=True)\n"
-        "    os._exit(0)\n"
-    )
     servers = str(ROOT / ".servers")
     done = subprocess.run(
-        [sys.executable, "-c", code, servers, str(install.binary), str(tmp_path / "server")],
+        [sys.executable, "-c", CODE, servers, str(install.binary), str(tmp_path / "server")],
         capture_output=True,
         text=True,
         check=True,
         cwd=ROOT,
     )
     orphan = int(done.stdout)
-    assert _lives(orphan)
     with start_mysqld(install, tmp_path / "server") as server:
         assert server.pid != orphan
         assert not _lives(orphan)
+        connection = pymysql.connect(unix_socket=server.socket, user="root")
+        connection.close()
+
+
+def test_a_server_ends_by_itself_when_its_process_was_killed(
+    install: ServerInstall, tmp_path: Path
+) -> None:
+    code = CODE.replace("os._exit(0)", "os.kill(os.getpid(), 9)")
+    servers = str(ROOT / ".servers")
+    done = subprocess.run(
+        [sys.executable, "-c", code, servers, str(install.binary), str(tmp_path / "server")],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    orphan = int(done.stdout)
+    deadline = time.monotonic() + 20
+    while _lives(orphan) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not _lives(orphan)
