@@ -91,6 +91,10 @@ def _fact_lines(facts: Iterable[dict[str, Any]]) -> list[str]:
             case "grant":
                 word = fact["privilege"] + (" (may grant it on)" if fact.get("grantable") else "")
                 by = f" (granted by {fact['by']})" if fact.get("by") else ""
+                if fact.get("by_default"):
+                    by = " (by default privileges, it is new)"
+                elif fact.get("dropped"):
+                    by = " (it was dropped)"
                 privileges[(f"{_object(fact)}{where}", by)].append(word)
             case "revoke":
                 lines.append(f"exception: not {fact['privilege']} on {_object(fact)}{where}")
@@ -117,16 +121,19 @@ def _fact_lines(facts: Iterable[dict[str, Any]]) -> list[str]:
 
 
 def _owned(entries: Iterable[dict[str, Any]]) -> list[str]:
-    by_kind: dict[str, list[str]] = defaultdict(list)
+    by_kind: dict[tuple[str, str], list[str]] = defaultdict(list)
     for entry in entries:
-        by_kind[entry["on"]].append(".".join(entry["name"]))
+        suffix = ", newly created" if entry.get("created") else ""
+        suffix = ", dropped" if entry.get("dropped") else suffix
+        by_kind[entry["on"], suffix].append(".".join(entry["name"]))
     lines = []
-    for kind, names in by_kind.items():
+    for (kind, suffix), names in by_kind.items():
         if len(names) == 1:
-            lines.append(f"owns {kind} {names[0]}")
+            lines.append(f"owns {kind} {names[0]}{suffix}")
         else:
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-            lines.append(f"owns {len(names)} of kind {kind}: {', '.join(names[:3])}{more}")
+            listed = f"{', '.join(names[:3])}{more}"
+            lines.append(f"owns {len(names)} of kind {kind}{suffix}: {listed}")
     return lines
 
 

@@ -55,11 +55,12 @@ def difference(before: Facts | None, after: Facts | None, name_of: NameOf) -> Di
 def raises_privilege(diff: Diff) -> bool:
     """Tell whether somebody may do something after the diff that he could not do before.
 
-    The same grant coming from somebody else, or coming back weaker, raises nothing.
+    The same grant coming from somebody else, or coming back weaker, raises nothing; nor does what
+    came with a new object by ownership or by default (see ``objects``).
     """
     before = {_essence(fact): fact for fact in diff.get("removed", ())}
     for fact in diff.get("added", ()):
-        if fact["fact"] == "revoke":
+        if fact["fact"] == "revoke" or fact.get("created") or fact.get("by_default"):
             continue
         same = before.get(_essence(fact))
         if same is None or any(fact.get(o) and not same.get(o) for o in _OPTIONS):
@@ -131,5 +132,5 @@ def _identity(fact: dict[str, Any]) -> str:
 
 
 def _essence(fact: dict[str, Any]) -> str:
-    left_out: Iterable[str] = ("by", "reduced", *_OPTIONS)
+    left_out: Iterable[str] = ("by", "reduced", "dropped", *_OPTIONS)
     return repr(sorted((k, v) for k, v in fact.items() if k not in left_out))

@@ -39,6 +39,7 @@ from app.services.accounts_sync.differences import (
     words_of,
 )
 from app.services.accounts_sync.endings import end_accounts
+from app.services.accounts_sync.objects import ObjectsComeAndGone
 from app.services.accounts_sync.reading import ScopeReading
 from app.services.accounts_sync.rights import rights_changes, without_list_of_accounts
 from app.utils.collector import CollectedRarely
@@ -119,10 +120,11 @@ class InstanceLedger:
                 changed, placed = self._write_entitlements(
                     connection,
                     moment,
-                    {SERVER: facts},
-                    baselines=set() if state.full_at else {SERVER},
-                    quiet_keys=new_keys,
+                    SERVER,
+                    facts,
+                    first_sight=state.full_at is None,
                     changes=changes,
+                    told=new_keys,
                 )
                 digest = content.digest if placed else None
         self.written.accounts_held = len(self._missing)
@@ -163,9 +165,9 @@ class InstanceLedger:
             changed_by_scope[database.id], placed = self._write_entitlements(
                 connection,
                 moment,
-                {database.id: content.facts()},
-                baselines=set() if state.full_at else {database.id},
-                quiet_keys=frozenset(),
+                database.id,
+                content.facts(),
+                first_sight=state.full_at is None,
                 changes=changes,
                 database_name=database.name,
             )
@@ -365,14 +367,18 @@ class InstanceLedger:
         self,
         connection: Connection[Any],
         moment: datetime,
-        scopes: dict[int, FactsByKey],
+        scope: int,
+        facts: FactsByKey,
         *,
-        baselines: set[int],
-        quiet_keys: frozenset[str],
+        first_sight: bool,
         changes: list[Change],
+        told: frozenset[str] = frozenset(),
         database_name: str | None = None,
     ) -> tuple[int, bool]:
-        """Make the open entitlements of these scopes what was read.
+        """Make the open entitlements of one scope what was read.
+
+        With ``first_sight`` it was never seen fully, so nothing is open: a baseline, not a change.
+        The accounts in ``told`` are new: what they hold is told with their creation.
 
         Returns:
             How many accounts' entitlements changed, and whether every fact found its account: one
@@ -381,45 +387,41 @@ class InstanceLedger:
 
         """
         known = self._known(connection)
-        placed = all(by_key.keys() <= known.keys() for by_key in scopes.values())
-        if baselines == set(scopes):
-            # never seen fully, so nothing is open: the first sight is a baseline, not a change
+        placed = facts.keys() <= known.keys()
+        if first_sight:
             count = entitlements.open_new(
-                connection, self.instance_id, moment, _incoming(scopes, known)
+                connection, self.instance_id, moment, _incoming(scope, facts, known)
             )
             return count, placed
-        incoming = list(_incoming(scopes, known))
-        differing = entitlements.those_that_differ(
-            connection, self.instance_id, list(scopes), incoming
-        )
+        incoming = list(_incoming(scope, facts, known))
         by_id = {account.id: account for account in known.values()}
-        ended = [
+        differing = [
             row
-            for row in differing
-            if row.entitlement_id is not None
+            for row in entitlements.those_that_differ(
+                connection, self.instance_id, [scope], incoming
+            )
+            if row.account_id in by_id
             and (row.holds_something_now or row.account_id not in self._missing)
         ]
-        entitlements.close(connection, [row.entitlement_id for row in ended], moment)
-        wanted = {(r.account_id, r.scope) for r in differing if r.holds_something_now}
+        ended = [row.entitlement_id for row in differing if row.entitlement_id is not None]
+        entitlements.close(connection, ended, moment)
+        wanted = {row.account_id for row in differing if row.holds_something_now}
         entitlements.open_new(
             connection,
             self.instance_id,
             moment,
-            (row for row in incoming if (row.account_id, row.database_id) in wanted),
+            (row for row in incoming if row.account_id in wanted),
         )
+        before = {by_id[row.account_id].key: row.facts_before for row in differing}
+        objects = ObjectsComeAndGone(before, facts, self._name_of)
         known_words: set[str] = set()
         if self._upgraded:
-            known_words = {w for r in differing if r.facts_before for w in words_of(r.facts_before)}
-        count = 0
-        for row in differing:
-            account = by_id.get(row.account_id)
-            if account is None or (not row.holds_something_now and row.account_id in self._missing):
+            known_words = {word for held in before.values() if held for word in words_of(held)}
+        for key, held in before.items():
+            if key in told:
                 continue
-            count += 1
-            if row.scope in baselines or account.key in quiet_keys:
-                continue
-            diff = difference(row.facts_before, scopes[row.scope].get(account.key), self._name_of)
-            diff = self._without_told(diff)
+            diff = difference(held, facts.get(key), self._name_of)
+            diff = objects.explain(key, self._without_told(diff))
             if self._upgraded:
                 diff, new_words = without_new_words(diff, known_words)
                 self._new_words |= new_words
@@ -429,14 +431,14 @@ class InstanceLedger:
                         ChangeKind.ACCESS_CHANGED,
                         raises_privilege(diff),
                         diff,
-                        account.id,
-                        account.name,
-                        row.scope or None,
+                        known[key].id,
+                        known[key].name,
+                        scope or None,
                         database_name,
                     )
                 )
-        self.written.entitlements_changed += count
-        return count, placed
+        self.written.entitlements_changed += len(differing)
+        return len(differing), placed
 
     def _without_told(self, diff: Diff) -> Diff:
         """Leave out what another change tells already: a rename, the end of a database."""
@@ -468,12 +470,11 @@ class InstanceLedger:
             self.written.changes += len(changes)
 
 
-def _incoming(scopes: dict[int, FactsByKey], known: dict[str, KnownAccount]) -> Iterator[Incoming]:
-    for scope, by_key in scopes.items():
-        for key, facts in by_key.items():
-            if key in known:
-                document = facts_json(facts)
-                yield Incoming(known[key].id, scope, digest_of(document), document)
+def _incoming(scope: int, facts: FactsByKey, known: dict[str, KnownAccount]) -> Iterator[Incoming]:
+    for key, held in facts.items():
+        if key in known:
+            document = facts_json(held)
+            yield Incoming(known[key].id, scope, digest_of(document), document)
 
 
 def _observation(

@@ -140,3 +140,46 @@ def test_an_upgrade_of_the_engine_is_one_event(watched: Watched) -> None:
     assert watched.changes() == [("engine_upgraded", None)]
     (change,) = watched.rows("SELECT diff FROM account_changes")
     assert change.diff["attributes"]["version"][0] == "17.6"
+
+
+def test_a_new_table_raises_nobody_but_whoever_was_granted_more_than_was_promised(
+    watched: Watched,
+) -> None:
+    watched.run("CREATE ROLE app LOGIN", "CREATE ROLE readers", "CREATE ROLE spy LOGIN")
+    watched.run(
+        "CREATE SCHEMA s AUTHORIZATION app",
+        "ALTER DEFAULT PRIVILEGES FOR ROLE app IN SCHEMA s GRANT SELECT ON TABLES TO readers",
+        database="orders",
+    )
+    watched.sync()
+    watched.run(
+        "SET ROLE app",
+        "CREATE TABLE s.fresh (id int)",
+        "CREATE FUNCTION s.f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "GRANT SELECT ON s.fresh TO spy",
+        database="orders",
+    )
+    watched.sync()
+    rows = watched.rows("SELECT account_name, raised, diff FROM account_changes")
+    assert {row.account_name: row.raised for row in rows} == {
+        "app": False,
+        "readers": False,
+        "PUBLIC": False,
+        "spy": True,
+    }
+    (owner,) = (row for row in rows if row.account_name == "app")
+    assert all(fact["created"] for fact in owner.diff["added"])
+    watched.run("DROP TABLE s.fresh", database="orders")
+    watched.sync()
+    last = watched.rows("SELECT diff FROM account_changes ORDER BY id DESC LIMIT 1")
+    assert all(fact["dropped"] for fact in last[0].diff["removed"])
+
+
+def test_a_table_that_changes_hands_raises_its_new_owner(watched: Watched) -> None:
+    watched.run("CREATE ROLE old", "CREATE ROLE new")
+    watched.run("ALTER TABLE items OWNER TO old", database="crm")
+    watched.sync()
+    watched.run("ALTER TABLE items OWNER TO new", database="crm")
+    watched.sync()
+    rows = watched.rows("SELECT account_name, raised FROM account_changes")
+    assert {row.account_name: row.raised for row in rows} == {"old": False, "new": True}
