@@ -54,7 +54,8 @@ _OF_THE_ENGINE = (AccountKind.SYSTEM, AccountKind.PUBLIC)
 class Written:
     """What was written for one instance, added up over its transactions."""
 
-    accounts: int = 0
+    accounts: int | None = None
+    """How many exist; None if an equal digest made counting them needless."""
     accounts_created: int = 0
     accounts_removed: int = 0
     accounts_held: int = 0
