@@ -16,11 +16,17 @@ from app.constants.accounts import AccountKind
 from app.constants.engines import Engine
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from zoneinfo import ZoneInfo
 
     from app.cli.tables import Cell
-    from app.services.accounts.accounts_service import AccountRow, ChangeRow, InstanceOverview
+    from app.services.accounts.accounts_service import (
+        AccountPage,
+        AccountRow,
+        ChangePage,
+        ChangeRow,
+        InstanceOverview,
+    )
 
 
 @click.group(
@@ -129,25 +135,17 @@ def list_(
     **filters: Any,
 ) -> None:
     """List accounts by name."""
-    rows: list[AccountRow] = []
     with opened():
         from app.services.accounts.accounts_service import accounts_service
 
-        try:
-            while True:
-                page = accounts_service.list_accounts(
-                    include_system=system,
-                    include_removed=removed,
-                    limit=limit or 1000,
-                    after=after,
-                    **filters,
-                )
-                rows += page.rows
-                after = page.next_after
-                if limit or after is None:
-                    break
-        except ValueError as error:
-            raise click.BadParameter(str(error), param_hint="--after") from None
+        rows, after = _pages(
+            accounts_service.list_accounts,
+            limit,
+            after,
+            include_system=system,
+            include_removed=removed,
+            **filters,
+        )
     if as_json:
         write_json({"accounts": rows, "next_after": after})
         return
@@ -299,20 +297,11 @@ def changes(
     **filters: Any,
 ) -> None:
     """List what changed, newest first."""
-    rows: list[Any] = []
     with opened():
         from app.services.accounts.accounts_service import accounts_service
 
         shown_zone = zone()
-        try:
-            while True:
-                page = accounts_service.list_changes(limit=limit or 1000, after=after, **filters)
-                rows += page.rows
-                after = page.next_after
-                if limit or after is None:
-                    break
-        except ValueError as error:
-            raise click.BadParameter(str(error), param_hint="--after") from None
+        rows, after = _pages(accounts_service.list_changes, limit, after, **filters)
     if as_json:
         write_json({"changes": rows, "next_after": after})
         return
@@ -412,6 +401,25 @@ def _login_words(row: AccountRow) -> str:
     if row.can_login is None:
         return "whether it can log in is unknown"
     return "can log in" if row.can_login else "cannot log in"
+
+
+def _pages(
+    question: Callable[..., AccountPage | ChangePage],
+    limit: int,
+    after: str | None,
+    **filters: Any,
+) -> tuple[list[Any], str | None]:
+    """Return the rows of one page, of all pages if the limit is 0, and where the list goes on."""
+    rows: list[Any] = []
+    while True:
+        try:
+            page = question(limit=limit or 1000, after=after, **filters)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--after") from None
+        rows += page.rows
+        after = page.next_after
+        if limit or after is None:
+            return rows, after
 
 
 def _login_cell(row: AccountRow) -> Cell:

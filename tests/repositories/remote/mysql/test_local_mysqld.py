@@ -12,7 +12,7 @@ import pytest
 
 from app.constants.engines import Engine
 from app.utils.local_mysqld import ServerDidNotStartError, ServerInstall, start_mysqld
-from tests.fixtures.mysql import ROOT, installs
+from tests.fixtures.mysql import ROOT, SERVERS, installs
 
 CODE = (
     "import os, sys\nfrom pathlib import Path\n"
@@ -21,7 +21,6 @@ CODE = (
     "install = next(i for i in found if str(i.binary) == sys.argv[2])\n"
     "with start_mysqld(install, Path(sys.argv[3])) as server:\n"
     "    print(server.pid, flush=True)\n"
-    "    os._exit(0)\n"
 )
 
 
@@ -73,38 +72,39 @@ def test_a_server_that_does_not_start_says_why(install: ServerInstall, tmp_path:
         pass
 
 
-def test_a_server_does_not_outlive_a_killed_process_and_its_data_can_be_used_at_once(
-    install: ServerInstall, tmp_path: Path
-) -> None:
-    servers = str(ROOT / ".servers")
+def _left_by_a_process_that(ended: str, install: ServerInstall, directory: Path) -> int:
+    """Start a server in a process of its own that ends so, and return the server's pid."""
     done = subprocess.run(
-        [sys.executable, "-c", CODE, servers, str(install.binary), str(tmp_path / "server")],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=ROOT,
-    )
-    orphan = int(done.stdout)
-    with start_mysqld(install, tmp_path / "server") as server:
-        assert server.pid != orphan
-        assert not _lives(orphan)
-        connection = pymysql.connect(unix_socket=server.socket, user="root")
-        connection.close()
-
-
-def test_a_server_ends_by_itself_when_its_process_was_killed(
-    install: ServerInstall, tmp_path: Path
-) -> None:
-    code = CODE.replace("os._exit(0)", "os.kill(os.getpid(), 9)")
-    servers = str(ROOT / ".servers")
-    done = subprocess.run(
-        [sys.executable, "-c", code, servers, str(install.binary), str(tmp_path / "server")],
+        [
+            sys.executable,
+            "-c",
+            CODE + f"    {ended}\n",
+            SERVERS,
+            str(install.binary),
+            str(directory),
+        ],
         capture_output=True,
         text=True,
         check=False,
         cwd=ROOT,
     )
-    orphan = int(done.stdout)
+    return int(done.stdout)
+
+
+def test_the_data_of_a_killed_process_can_be_used_at_once(
+    install: ServerInstall, tmp_path: Path
+) -> None:
+    orphan = _left_by_a_process_that("os._exit(0)", install, tmp_path / "server")
+    with start_mysqld(install, tmp_path / "server") as server:
+        assert server.pid != orphan
+        assert not _lives(orphan)
+        pymysql.connect(unix_socket=server.socket, user="root").close()
+
+
+def test_a_server_ends_by_itself_when_its_process_was_killed(
+    install: ServerInstall, tmp_path: Path
+) -> None:
+    orphan = _left_by_a_process_that("os.kill(os.getpid(), 9)", install, tmp_path / "server")
     deadline = time.monotonic() + 20
     while _lives(orphan) and time.monotonic() < deadline:
         time.sleep(0.1)
