@@ -87,6 +87,7 @@ def _fact_lines(facts: Iterable[dict[str, Any]]) -> list[str]:
     owned: list[dict[str, Any]] = []
     for fact in facts:
         where = f" in database {fact['database']}" if "database" in fact else ""
+        where += f" for {fact['account']}" if "account" in fact else ""
         match fact["fact"]:
             case "grant":
                 word = fact["privilege"] + (" (may grant it on)" if fact.get("grantable") else "")
@@ -114,8 +115,6 @@ def _fact_lines(facts: Iterable[dict[str, Any]]) -> list[str]:
                 lines.append(f"account {fact['name']}")
             case "database":
                 lines.append(f"database {fact['name']} ({fact['holders']} accounts held access)")
-            case "privilege":
-                lines.append(f"privilege {fact['privilege']}, new with this version")
     lines += [f"{', '.join(words)} on {where}{by}" for (where, by), words in privileges.items()]
     return lines + _owned(owned)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 from psycopg import Connection
@@ -79,8 +80,9 @@ class InstanceLedger:
     _upgraded: bool = False
     _dropped: frozenset[str] = frozenset()
     """Databases that went with this read: told as DATABASE_DROPPED, not once a grant on them."""
-    _new_words: set[str] = field(default_factory=set)
-    """Privileges that the engine's upgrade brought to somebody: told once, not once an account."""
+    _brought: list[dict[str, Any]] = field(default_factory=list)
+    """Grants of privileges that nobody on the server held before its engine was upgraded, each with
+    its account: told in the one event of the upgrade, not once an account."""
 
     @CollectedRarely()
     def write_server(
@@ -133,10 +135,8 @@ class InstanceLedger:
         changes += rights_changes(old_rights, content.rights, listed)
         if self._upgraded:
             diff = {"attributes": {"version": [old_version, content.version]}}
-            new = [{"fact": "privilege", "privilege": word} for word in sorted(self._new_words)]
-            changes.append(
-                Change(ChangeKind.ENGINE_UPGRADED, False, diff | ({"added": new} if new else {}))
-            )
+            brought = {"added": self._brought} if self._brought else {}
+            changes.append(Change(ChangeKind.ENGINE_UPGRADED, bool(self._brought), diff | brought))
         self._record_changes(connection, moment, changes)
         account_scopes.record(
             connection,
@@ -415,17 +415,24 @@ class InstanceLedger:
         )
         before = {by_id[row.account_id].key: row.facts_before for row in differing}
         objects = ObjectsComeAndGone(before, facts, self._name_of)
+        upgraded = self._upgraded and scope == SERVER
         known_words: set[str] = set()
-        if self._upgraded:
-            known_words = {word for held in before.values() if held for word in words_of(held)}
+        if upgraded:
+            unchanged = (held for key, held in facts.items() if key not in before)
+            held_before = chain((held for held in before.values() if held), unchanged)
+            known_words = {word for held in held_before for word in words_of(held)}
         for key, held in before.items():
             if key in told:
                 continue
             diff = difference(held, facts.get(key), self._name_of)
             diff = objects.explain(key, self._without_told(diff))
-            if self._upgraded:
-                diff, new_words = without_new_words(diff, known_words)
-                self._new_words |= new_words
+            if upgraded:
+                whole, (diff, words) = diff, without_new_words(diff, known_words)
+                self._brought += [
+                    {**fact, "account": known[key].name}
+                    for fact in whole.get("added", ())
+                    if fact["fact"] == "grant" and fact["privilege"] in words
+                ]
             if diff:
                 changes.append(
                     Change(

@@ -183,3 +183,27 @@ def test_a_table_that_changes_hands_raises_its_new_owner(watched: Watched) -> No
     watched.sync()
     rows = watched.rows("SELECT account_name, raised FROM account_changes")
     assert {row.account_name: row.raised for row in rows} == {"old": False, "new": True}
+
+
+def test_nothing_that_was_granted_around_an_upgrade_is_lost_in_it(watched: Watched) -> None:
+    watched.run("CREATE ROLE alice LOGIN", "CREATE ROLE bob LOGIN")
+    watched.run("GRANT CREATE ON DATABASE crm TO bob")
+    watched.sync()
+    db.session.connection().exec_driver_sql("UPDATE instances SET server_version = '18.5'")
+    db.session.commit()
+    watched.run("GRANT TRIGGER ON items TO alice", database="orders")
+    watched.run("GRANT CREATE ON DATABASE crm TO alice", "GRANT SET ON PARAMETER work_mem TO bob")
+    watched.sync()
+    rows = watched.rows("SELECT kind, account_name, raised, diff FROM account_changes")
+    told = {
+        (fact["privilege"], fact.get("account") or row.account_name, row.raised)
+        for row in rows
+        for fact in row.diff.get("added", ())
+    }
+    assert told == {("TRIGGER", "alice", True), ("CREATE", "alice", True), ("SET", "bob", True)}
+    # somebody held CREATE before, so it is no news of the engine's; nobody ever held SET
+    assert sorted(row.kind for row in rows) == [
+        "access_changed",
+        "access_changed",
+        "engine_upgraded",
+    ]
