@@ -37,6 +37,8 @@ class AccountScope(Model):
     expected: Mapped[bool] = mapped_column(server_default=text("false"))
     """Whether it is skipped on every healthy server of the engine, so that nobody needs to act."""
     observed_at: Mapped[datetime]
+    first_full_at: Mapped[datetime | None]
+    """When the scope was first seen fully: what was held in it before is unknown, not nothing."""
     full_at: Mapped[datetime | None]
     """When the scope was last seen fully; NULL is never."""
     full_digest: Mapped[bytes | None] = mapped_column(LargeBinary)

@@ -97,8 +97,9 @@ def record(
     )
     connection.execute(
         "INSERT INTO account_scopes AS s (instance_id, database_id, status, reason, remedy,"
-        " expected, observed_at, full_at, full_digest)"
+        " expected, observed_at, first_full_at, full_at, full_digest)"
         " SELECT %(instance)s, database_id, status, reason, remedy, expected, %(at)s,"
+        "  CASE WHEN status = 'full' THEN %(at)s::timestamptz END,"
         "  CASE WHEN status = 'full' THEN %(at)s::timestamptz END, digest"
         " FROM unnest(%(database_ids)s::integer[], %(statuses)s::text[], %(reasons)s::text[],"
         "  %(remedies)s::text[], %(expected)s::boolean[], %(digests)s::bytea[])"
@@ -106,6 +107,7 @@ def record(
         " ON CONFLICT (instance_id, database_id) DO UPDATE SET status = excluded.status,"
         "  reason = excluded.reason, remedy = excluded.remedy, expected = excluded.expected,"
         "  observed_at = excluded.observed_at,"
+        "  first_full_at = coalesce(s.first_full_at, excluded.first_full_at),"
         "  full_at = coalesce(excluded.full_at, s.full_at),"
         "  full_digest = CASE WHEN excluded.status = 'full' THEN excluded.full_digest"
         "   ELSE s.full_digest END",

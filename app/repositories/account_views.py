@@ -64,8 +64,9 @@ def holdings(connection: Connection[Any], account_id: int, at: datetime | None) 
     """
     return _rows(
         connection,
-        "SELECT coalesce(d.name, 'server') AS scope, s.status, s.reason, s.full_at, e.valid_from,"  # noqa: S608 - only the constants of _valid
-        " e.facts"
+        "SELECT coalesce(d.name, 'server') AS scope, s.status, s.reason,"  # noqa: S608 - only the constants of _valid
+        " CASE WHEN s.first_full_at <= coalesce(%(at)s, now()) THEN s.full_at END AS full_at,"
+        " e.valid_from, e.facts"
         " FROM accounts AS a"
         " JOIN account_scopes AS s ON s.instance_id = a.instance_id"
         " LEFT JOIN databases AS d ON d.id = s.database_id"

@@ -108,6 +108,7 @@ CREATE TABLE account_scopes (
     remedy      text,
     expected    boolean     NOT NULL DEFAULT false,
     observed_at timestamptz NOT NULL,
+    first_full_at timestamptz,  -- what was held before is unknown, not nothing
     full_at     timestamptz,
     full_digest bytea,
     CONSTRAINT pk_account_scopes PRIMARY KEY (id),

@@ -85,6 +85,19 @@ def test_what_was_never_seen_is_unknown_and_not_nothing(watched: Watched) -> Non
     assert scopes["orders"].full_at is not None
 
 
+def test_what_was_not_yet_seen_then_is_unknown_and_not_nothing(watched: Watched) -> None:
+    watched.run("CREATE ROLE alice LOGIN", "REVOKE CONNECT ON DATABASE crm FROM PUBLIC")
+    watched.sync()
+    then = datetime.now(UTC)
+    watched.run("GRANT CONNECT ON DATABASE crm TO PUBLIC")
+    assert watched.sync() == "succeeded"
+    past = {s.scope: s for s in accounts_service.show_account("pg", "alice", then).scopes}
+    assert (past["crm"].facts, past["crm"].full_at) == (None, None)
+    assert past["orders"].full_at is not None
+    now = {s.scope: s for s in accounts_service.show_account("pg", "alice").scopes}
+    assert now["crm"].full_at is not None
+
+
 def test_the_overview_says_how_far_each_server_is_known(people: Watched) -> None:
     people.run("REVOKE CONNECT ON DATABASE crm FROM PUBLIC", "CREATE ROLE late LOGIN")
     people.sync()
