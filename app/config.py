@@ -10,7 +10,15 @@ from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
 from flask import Flask, current_app
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "WHALEFALL_"
@@ -60,6 +68,16 @@ def _store_url(url: str | None) -> str | None:
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 
 
+class Retention(BaseModel):
+    """How long one table is kept: whichever limit is reached first. Absent: the default one."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    days: int | None = Field(None, ge=1)
+    rows: int | None = Field(None, ge=0)
+    bytes: int | None = Field(None, ge=0)
+
+
 class Settings(BaseSettings):
     """What can be set: by variables ``WHALEFALL_<NAME>``, or in the file ``WHALEFALL_ENV_FILE``."""
 
@@ -99,6 +117,29 @@ class Settings(BaseSettings):
     lock_timeout_seconds: float = Field(
         2, gt=0, le=3600, description="Longest wait for a lock on an instance."
     )
+    capacity_instance_seconds: float = Field(
+        900, gt=0, le=86400, description="Longest time that the sizes of one instance may take."
+    )
+    capacity_database_seconds: float = Field(
+        120, gt=0, le=86400, description="Longest time that the sizes of one database may take."
+    )
+    seal_after_days: int = Field(
+        3,
+        ge=0,
+        le=60,
+        description="Days after the end of a period until its aggregates are sealed.",
+    )
+    retention: dict[str, Retention] = Field(
+        default_factory=dict,
+        description="How long tables of the store are kept, as JSON by name: days, rows, bytes.",
+    )
+    partition_export_dir: AbsolutePath | None = Field(
+        None, description="Where expired partitions are written before they are dropped."
+    )
+    partition_runway_days: int = Field(
+        3, ge=1, le=365, description="Fewer days of partitions ahead than this are an alarm."
+    )
+    log_to_store: bool = Field(True, description="Whether messages also go to the log centre.")
     item_attempts: int = Field(
         3, ge=1, le=20, description="How often one instance of a run is tried when errors pass."
     )

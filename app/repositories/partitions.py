@@ -1,49 +1,56 @@
-"""Month partitions of the ledger's time series."""
+"""Partitions of the store's time series: what they are called, and making one that is missing."""
 
 from __future__ import annotations
 
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 
 from sqlalchemy import Connection, text
 
-TIME_COLUMN = {"account_changes": "occurred_at", "scope_observations": "observed_at"}
-"""The tables that are partitioned by month, and by which column."""
+from app.constants.partitions import POLICIES, PartitionPolicy, Step
 
-MONTHS_AHEAD = 2
+_FORMAT = {Step.DAY: "%Y_%m_%d", Step.MONTH: "%Y_%m", Step.YEAR: "%Y"}
 
 _seen: set[tuple[str, str]] = set()
 _seen_lock = threading.Lock()
 
 
-def month_of(moment: datetime) -> tuple[datetime, datetime]:
-    """Return the first instant of the moment's month and of the next one, in UTC."""
-    first = moment.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    return first, _next_month(first)
-
-
-def _next_month(first: datetime) -> datetime:
-    return first.replace(year=first.year + first.month // 12, month=first.month % 12 + 1)
+def bounds_of(step: Step, moment: datetime) -> tuple[datetime, datetime]:
+    """Return the first instant of the moment's step and of the next one, in UTC."""
+    first = moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    if step is Step.DAY:
+        return first, first + timedelta(days=1)
+    if step is Step.MONTH:
+        first = first.replace(day=1)
+        return first, first.replace(year=first.year + first.month // 12, month=first.month % 12 + 1)
+    first = first.replace(month=1, day=1)
+    return first, first.replace(year=first.year + 1)
 
 
 def partition_name(table: str, moment: datetime) -> str:
     """Return the partition that holds the moment, for example account_changes_2026_01."""
-    return f"{table}_{month_of(moment)[0]:%Y_%m}"
+    step = POLICIES[table].step
+    return f"{table}_{bounds_of(step, moment)[0].strftime(_FORMAT[step])}"
 
 
-def ensure_months_ahead(connection: Connection, moment: datetime) -> None:
-    """Make the partitions of the moment's month and the next two, for every table that has them."""
-    for table in TIME_COLUMN:
+def day_moment(day: date) -> datetime:
+    """Return the moment by which the partition of a day's rows is found, for tables of days."""
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def ensure_ahead(connection: Connection, moment: datetime) -> None:
+    """Make the partitions of the present and of what is ahead, for every table."""
+    for policy in POLICIES.values():
         wanted = moment
-        for _ in range(MONTHS_AHEAD + 1):
-            ensure_month_partition(connection, table, wanted)
-            wanted = month_of(wanted)[1]
+        for _ in range(policy.ahead + 1):
+            ensure_partition(connection, policy.table, wanted)
+            wanted = bounds_of(policy.step, wanted)[1]
 
 
-def ensure_month_partition(connection: Connection, table: str, moment: datetime) -> None:
-    """Make the partition of the moment's month if it is missing; free when seen before.
+def ensure_partition(connection: Connection, table: str, moment: datetime) -> None:
+    """Make the partition of the moment if it is missing; free when seen before.
 
-    Rows of that month which the default partition took meanwhile are moved. The work belongs to the
+    Rows of that time which the default partition took meanwhile are moved. The work belongs to the
     caller's transaction, and whoever else needs the same partition waits for its end.
     """
     name = partition_name(table, moment)
@@ -56,21 +63,25 @@ def ensure_month_partition(connection: Connection, table: str, moment: datetime)
             {"t": table},
         )
         if not _exists(connection, name):
-            _create(connection, table, name, moment)
+            _create(connection, POLICIES[table], name, moment)
         return  # not remembered: the caller may still roll back
     with _seen_lock:
         _seen.add(key)
+
+
+def bound(policy: PartitionPolicy, moment: datetime) -> str:
+    """Return a bound as DDL writes it."""
+    return moment.date().isoformat() if policy.of_days else moment.isoformat()
 
 
 def _exists(connection: Connection, name: str) -> bool:
     return bool(connection.scalar(text("SELECT to_regclass(:name) IS NOT NULL"), {"name": name}))
 
 
-def _create(connection: Connection, table: str, name: str, moment: datetime) -> None:
-    column = TIME_COLUMN[table]
-    first, following = month_of(moment)
-    bounds = {"first": first, "following": following}
-    inside = f"{column} >= :first AND {column} < :following"
+def _create(connection: Connection, policy: PartitionPolicy, name: str, moment: datetime) -> None:
+    table, column = policy.table, policy.column
+    first, following = (bound(policy, edge) for edge in bounds_of(policy.step, moment))
+    inside = f"{column} >= '{first}' AND {column} < '{following}'"
     connection.execute(
         text(f"CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)")
     )
@@ -79,12 +90,11 @@ def _create(connection: Connection, table: str, name: str, moment: datetime) -> 
         text(
             f"WITH moved AS (DELETE FROM {table}_default WHERE {inside} RETURNING *) "  # noqa: S608 - names of ours
             f"INSERT INTO {name} SELECT * FROM moved"
-        ),
-        bounds,
+        )
     )
     connection.execute(
         text(
             f"ALTER TABLE {table} ATTACH PARTITION {name} "
-            f"FOR VALUES FROM ('{first.isoformat()}') TO ('{following.isoformat()}')"
+            f"FOR VALUES FROM ('{first}') TO ('{following}')"
         )
     )

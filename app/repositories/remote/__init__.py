@@ -7,6 +7,9 @@ Each engine's package offers
 ``read_database(target, database, receipt, version)``  ScopeContent; opens and closes its own
 session
 ``grant_statements(snapshot)``             the engine's own SQL that would make the facts true again
+``read_server_sizes(session)``             ServerSizes: databases, tablespaces, volumes
+``read_database_sizes(target, database, known, budget, receipt, version, checkpoint)``
+DatabaseSizes: every relation of one database
 
 and raises nothing but ReadError. Nothing outside this package knows which engine it talks to.
 """
@@ -27,6 +30,7 @@ from app.repositories.remote.facts import (
     ServerContent,
     Target,
 )
+from app.repositories.remote.sizes import Budget, Checkpoint, DatabaseSizes, Known, ServerSizes
 
 
 class EngineReader(Protocol):
@@ -50,6 +54,24 @@ class EngineReader(Protocol):
 
         The result maps a database's name (None: any database, for the server's own) to statements
         in the order in which to run them; None comes first.
+        """
+
+    def read_server_sizes(self, session: Any) -> ServerSizes:
+        """Read which databases, tablespaces and volumes there are, and how big they are."""
+
+    def read_database_sizes(
+        self,
+        target: Target,
+        database: DatabaseFact,
+        known: Known,
+        budget: Budget,
+        receipt: Receipt,
+        version: str,
+        checkpoint: Checkpoint,
+    ) -> DatabaseSizes:
+        """Read every relation of one database, in a session of its own.
+
+        Within the budget: first those that are large, changed, or have waited longest.
         """
 
 

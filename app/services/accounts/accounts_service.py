@@ -13,7 +13,7 @@ from app.constants.accounts import AccountKind
 from app.constants.engines import Engine
 from app.models import Instance, db
 from app.repositories import account_changes, account_views, accounts
-from app.repositories.partitions import ensure_month_partition
+from app.repositories.partitions import ensure_partition
 from app.repositories.remote import reader_for
 from app.repositories.remote.facts import AccountFact, FactsByKey
 from app.services.accounts import wording
@@ -327,7 +327,7 @@ class AccountsService:
         changes = end_accounts(
             connection, [(a.id, a.name) for a in gone], held_at, lambda key: by_key.get(key, key)
         )
-        ensure_month_partition(db.session.connection(), "account_changes", now)
+        ensure_partition(db.session.connection(), "account_changes", now)
         account_changes.record(connection, None, instance.id, now, changes)
         db.session.commit()
         return len(gone)

@@ -18,7 +18,7 @@ from app.constants.engines import Engine
 from app.constants.reading import ScopeStatus
 from app.constants.runs import State
 from app.models import Instance, db
-from app.repositories.partitions import ensure_month_partition
+from app.repositories.partitions import ensure_partition
 from app.repositories.remote import reader_for
 from app.repositories.remote.facts import ReadError, Receipt, ServerContent
 from app.services.accounts_sync.ledger import InstanceLedger
@@ -192,8 +192,8 @@ class AccountsSyncService:
         if row is None or row[0] != item.attempt or row[1] != State.RUNNING:
             raise Fenced(item)
         moment: datetime = row[2]
-        ensure_month_partition(db.session.connection(), "account_changes", moment)
-        ensure_month_partition(db.session.connection(), "scope_observations", moment)
+        ensure_partition(db.session.connection(), "account_changes", moment)
+        ensure_partition(db.session.connection(), "scope_observations", moment)
         yield connection, moment
         db.session.commit()
 

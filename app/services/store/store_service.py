@@ -80,7 +80,7 @@ def upgrade(url: str) -> list[str]:
                     steps = _upgrade_tables(connection)
                 steps += _upgrade_queue(engine)
                 with engine.begin() as connection:
-                    partitions.ensure_months_ahead(connection, store_versions.now(connection))
+                    partitions.ensure_ahead(connection, store_versions.now(connection))
             finally:
                 store_versions.unlock_migrations(guard)
     finally:

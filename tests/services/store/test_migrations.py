@@ -10,6 +10,7 @@ from flask import Flask
 from sqlalchemy import create_engine, func, select, text
 from sqlalchemy.pool import NullPool
 
+from app.constants.partitions import POLICIES
 from app.models import Model, ScopeObservation, db
 from app.repositories import partitions, store_versions
 from app.services.store import store_service
@@ -78,7 +79,7 @@ def test_months_have_partitions_and_rows_of_other_months_are_moved_out_of_the_de
             default,
         ]
         for _ in range(3):
-            partitions.ensure_month_partition(connection, "scope_observations", far)
+            partitions.ensure_partition(connection, "scope_observations", far)
         assert db.session.scalars(text(held)).all()[1:] == ["scope_observations_2031_12", default]
         assert db.session.scalar(select(func.count(ScopeObservation.id))) == 3
         db.session.commit()
@@ -95,16 +96,16 @@ def _observation(moment: datetime) -> ScopeObservation:
     )
 
 
-def test_the_months_ahead_are_there_from_the_start(store_url: str) -> None:
+def test_the_partitions_ahead_are_there_from_the_start(store_url: str) -> None:
     engine = create_engine(store_url, poolclass=NullPool)
     with engine.connect() as connection:
         moment = store_versions.now(connection)
-        for table in partitions.TIME_COLUMN:
-            month = moment
-            for _ in range(partitions.MONTHS_AHEAD + 1):
-                name = partitions.partition_name(table, month)
+        for policy in POLICIES.values():
+            wanted = moment
+            for _ in range(policy.ahead + 1):
+                name = partitions.partition_name(policy.table, wanted)
                 assert connection.scalar(text("SELECT to_regclass(:n) IS NOT NULL"), {"n": name})
-                month = partitions.month_of(month)[1]
+                wanted = partitions.bounds_of(policy.step, wanted)[1]
 
 
 def test_the_queue_is_upgraded_by_the_migrations_that_it_lacks(store_url: str) -> None:
