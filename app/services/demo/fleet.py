@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from importlib import resources
@@ -58,12 +58,18 @@ class Fleet:
 
     servers: list[DemoServer]
     left_out: list[str]
-    _changes: list[Any]
+    _changes: list[Callable[[], None]]
+    _growth: list[Callable[[], None]]
 
     def change_something(self) -> None:
         """Do on the servers what people do to servers overnight; the next call undoes it."""
         for change in self._changes:
             change()
+
+    def grow(self) -> None:
+        """Let a day's business arrive in the tables."""
+        for business in self._growth:
+            business()
 
 
 @contextmanager
@@ -78,12 +84,13 @@ def running_fleet(directory: Path, unpacked_servers: Path | None) -> Iterator[Fl
     """
     directory.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        servers, left_out, changes = [], [], []
+        servers, left_out, changes, growth = [], [], [], []
         _forget_unprepared(directory, "postgresql")
         postgres = embedded_postgres(directory / "postgresql")
         stack.enter_context(postgres.running())
         servers.append(_prepare_postgresql(postgres, directory / "postgresql.password"))
         changes.append(lambda: _change_postgresql(postgres, directory / "postgresql.changed"))
+        growth.append(lambda: _grow_postgresql(postgres))
         install = find_install(Engine.MARIADB, unpacked_servers) or find_install(
             Engine.MYSQL, unpacked_servers
         )
@@ -105,7 +112,8 @@ def running_fleet(directory: Path, unpacked_servers: Path | None) -> Iterator[Fl
                 servers.append(_prepare_mysqld(server, password))
                 changed = directory / f"{install.engine.value}.changed"
                 changes.append(lambda: _change_mysqld(server, changed))
-        yield Fleet(servers, left_out, changes)
+                growth.append(lambda: _grow_mysqld(server))
+        yield Fleet(servers, left_out, changes, growth)
 
 
 def _forget_unprepared(directory: Path, name: str) -> None:
@@ -136,6 +144,8 @@ def _prepare_postgresql(server: EmbeddedPostgres, password_file: Path) -> DemoSe
         _run_in(server, "orders", "postgresql_orders.sql")
         _run_in(server, "crm", "postgresql_crm.sql")
         _keep_secret(password_file, password)
+    with psycopg.connect(server.conninfo) as connection:  # also where an earlier version began
+        connection.execute(f"GRANT pg_read_all_stats TO {MONITOR}")
     return DemoServer(
         "demo-postgresql",
         Engine.POSTGRESQL,
@@ -157,15 +167,21 @@ def _change_postgresql(server: EmbeddedPostgres, changed: Path) -> None:
     _toggle(changed)
 
 
+def _grow_postgresql(server: EmbeddedPostgres) -> None:
+    for database in ("orders", "crm", "analytics"):
+        _run_in(server, database, f"postgresql_growth_{database}.sql")
+
+
 def _prepare_mysqld(server: LocalServer, password_file: Path) -> DemoServer:
     if not password_file.exists():
         password = secrets.token_urlsafe(24)
         with closing(_as_root(server)) as connection, connection.cursor() as cursor:
             _run_script(cursor, "mariadb_server.sql")
             cursor.execute(f"CREATE USER {MONITOR}@localhost IDENTIFIED BY %s", (password,))
-            for table in MONITORED[server.install.engine]:
-                cursor.execute(f"GRANT SELECT ON {table} TO {MONITOR}@localhost")
         _keep_secret(password_file, password)
+    with closing(_as_root(server)) as connection, connection.cursor() as cursor:
+        for table in MONITORED[server.install.engine]:  # also where an earlier version began
+            cursor.execute(f"GRANT SELECT ON {table} TO {MONITOR}@localhost")
     return DemoServer(
         f"demo-{server.install.engine.value}",
         server.install.engine,
@@ -180,6 +196,11 @@ def _change_mysqld(server: LocalServer, changed: Path) -> None:
     with closing(_as_root(server)) as connection, connection.cursor() as cursor:
         _run_script(cursor, f"mariadb_changes{back}.sql")
     _toggle(changed)
+
+
+def _grow_mysqld(server: LocalServer) -> None:
+    with closing(_as_root(server)) as connection, connection.cursor() as cursor:
+        _run_script(cursor, "mariadb_growth.sql")
 
 
 def _as_root(server: LocalServer) -> pymysql.Connection[Any]:
