@@ -5,28 +5,19 @@ It starts servers of its own, measures, stops them, and prints a table in Markdo
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import platform
 import statistics
-import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from time import perf_counter
 
-import psycopg
-
-from app.config import Settings
 from app.utils.embedded_postgres import PORT, EmbeddedPostgres
-from app.utils.structlog_config import configure_logging
 from benchmarks import fleet, populations
 from benchmarks.delay_proxy import delayed
 from benchmarks.memory import peak_of_first_sync
 from benchmarks.plain import fetch
-from benchmarks.servers import StoreServer, store_server, target_of, target_server, workplace
+from benchmarks.report import Bench, Figure, report
+from benchmarks.servers import target_of, target_server
 from benchmarks.statements import counted
 from benchmarks.syncing import add_credential, application, register, sync
 
@@ -45,28 +36,6 @@ sync also asks the store whether it was cancelled meanwhile. Rows written are th
 does nothing else. The many instances are one server behind one delayed way, registered many times,
 so that its own work, more than half of all, shares the same cores; 16 are read at once.
 """
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One line of the table."""
-
-    what: str
-    measured: str
-    aim: str = ""
-
-
-@dataclass(frozen=True)
-class Bench:
-    """Where to measure, and how thoroughly."""
-
-    place: Path
-    store: StoreServer
-    quick: bool
-
-    def say(self, text: str) -> None:
-        """Tell whoever waits what is being done."""
-        print(text, file=sys.stderr, flush=True)
 
 
 def ratios_of_roles(bench: Bench) -> list[Figure]:
@@ -264,39 +233,5 @@ CASES = {
 }
 
 
-def machine(store: StoreServer) -> str:
-    """Say on what was measured."""
-    with psycopg.connect(store.server.conninfo) as connection:
-        row = connection.execute("SHOW server_version").fetchone()
-    assert row is not None
-    return (
-        f"{os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()},"
-        f" psycopg {psycopg.__version__}, PostgreSQL {row[0]}, {platform.system()}"
-    )
-
-
-def main() -> None:
-    """Measure what was asked for and print it."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.accounts", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="small numbers: does it work at all?")
-    parser.add_argument("--only", default="abcde", help="some of the cases, for example ac")
-    parser.add_argument("--json", action="store_true", help="for programs")
-    options = parser.parse_args()
-    configure_logging(Settings(log_level="ERROR"))
-    figures: list[Figure] = []
-    with workplace() as place, store_server(place) as store:
-        bench = Bench(place, store, options.quick)
-        on = machine(store)
-        for letter in options.only:
-            figures += CASES[letter](bench)
-    if options.json:
-        print(json.dumps({"machine": on, "figures": [asdict(f) for f in figures]}, indent=2))
-        return
-    print(f"Measured on {on}:\n\n| what | measured | aim |\n|---|---|---|")
-    for figure in figures:
-        print(f"| {figure.what} | {figure.measured} | {figure.aim} |")
-    print(f"\n{FOOTNOTES}")
-
-
 if __name__ == "__main__":
-    main()
+    report("accounts", __doc__, CASES, FOOTNOTES)
