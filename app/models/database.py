@@ -32,3 +32,7 @@ class Database(Model):
     name: Mapped[str]
     first_seen_at: Mapped[datetime] = mapped_column(server_default=func.now())
     closed_at: Mapped[datetime | None]
+    sized_at: Mapped[datetime | None]
+    """``collected_at`` of its last row in ``database_sizes``; NULL: it has none."""
+    relations_at: Mapped[datetime | None]
+    """The same of its last rows in ``relation_sizes``."""

@@ -31,3 +31,5 @@ class Storage(Model):
     name: Mapped[str]
     first_seen_at: Mapped[datetime]
     closed_at: Mapped[datetime | None]
+    sized_at: Mapped[datetime | None]
+    """``collected_at`` of its last row in ``storage_sizes``; NULL: it has none."""

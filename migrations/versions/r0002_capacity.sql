@@ -1,6 +1,10 @@
 -- How big everything is, how it grew, when it is full, and what could not be sized.
 
--- What has a size, besides instances and databases -------------------------------------------------
+-- What has a size ----------------------------------------------------------------------------------
+
+ALTER TABLE databases
+    ADD COLUMN sized_at     timestamptz,  -- of its last row in database_sizes
+    ADD COLUMN relations_at timestamptz;  -- of its last rows in relation_sizes
 
 CREATE TABLE relations (
     id            integer     GENERATED ALWAYS AS IDENTITY,
@@ -26,6 +30,7 @@ CREATE TABLE storages (
     name          text        NOT NULL,
     first_seen_at timestamptz NOT NULL,
     closed_at     timestamptz,
+    sized_at      timestamptz,  -- of its last row in storage_sizes
     CONSTRAINT pk_storages PRIMARY KEY (id),
     CONSTRAINT fk_storages_instance_id_instances
         FOREIGN KEY (instance_id) REFERENCES instances (id),

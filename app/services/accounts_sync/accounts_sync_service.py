@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime
 from typing import Any
 
-from psycopg import Connection
 from sqlalchemy import select
 
 from app.config import current_settings
@@ -18,7 +15,6 @@ from app.constants.engines import Engine
 from app.constants.reading import ScopeStatus
 from app.constants.runs import State
 from app.models import Instance, db
-from app.repositories.partitions import ensure_partition
 from app.repositories.remote import reader_for
 from app.repositories.remote.facts import ReadError, Receipt, ServerContent
 from app.services.accounts_sync.ledger import InstanceLedger
@@ -29,7 +25,8 @@ from app.services.accounts_sync.reading import (
     read_server,
 )
 from app.services.instances.instances_service import instances_service
-from app.services.task_runs.items import Fenced, ItemContext, ItemOutcome
+from app.services.task_runs.fencing import fenced_transaction
+from app.services.task_runs.items import ItemContext, ItemOutcome
 from app.services.task_runs.task_runs_service import task_runs_service
 from app.utils.structlog_config import get_system_logger
 
@@ -39,6 +36,7 @@ TASK = "sync_accounts"
 
 _DATABASES_A_TRANSACTION = 32
 _BYTES_A_TRANSACTION = 32 * 1024 * 1024
+_HISTORY = ("account_changes", "scope_observations")
 
 
 class AccountsSyncService:
@@ -116,7 +114,7 @@ class AccountsSyncService:
                 if len(batch) >= _DATABASES_A_TRANSACTION or _size(batch) > _BYTES_A_TRANSACTION:
                     self._write_databases(item, ledger, batch)
                     batch = []
-        with self._transaction(item) as (connection, moment):
+        with fenced_transaction(item, *_HISTORY) as (connection, moment):
             ledger.write_databases(connection, moment, batch)
             held = ledger.written.accounts_held
             outcome = ItemOutcome(
@@ -137,7 +135,7 @@ class AccountsSyncService:
         reading: ScopeReading,
         content: ServerContent,
     ) -> None:
-        with self._transaction(item) as (connection, moment):
+        with fenced_transaction(item, *_HISTORY) as (connection, moment):
             # locked: a person may be confirming a held removal at this moment
             instance = db.session.get_one(
                 Instance,
@@ -160,42 +158,19 @@ class AccountsSyncService:
     def _write_databases(
         self, item: ItemContext, ledger: InstanceLedger, batch: Sequence[ScopeReading]
     ) -> None:
-        with self._transaction(item) as (connection, moment):
+        with fenced_transaction(item, *_HISTORY) as (connection, moment):
             ledger.write_databases(connection, moment, batch)
 
     def _write_unreadable(
         self, item: ItemContext, ledger: InstanceLedger, error: ReadError, duration_ms: int
     ) -> None:
-        with self._transaction(item) as (connection, moment):
+        with fenced_transaction(item, *_HISTORY) as (connection, moment):
             instance = db.session.get_one(Instance, item.instance_id, populate_existing=True)
             rights = ledger.write_unreadable(
                 connection, moment, error, duration_ms, instance.rights
             )
             if rights is not None:
                 instance.rights = rights
-
-    @contextmanager
-    def _transaction(self, item: ItemContext) -> Iterator[tuple[Connection[Any], datetime]]:
-        """Begin a transaction that only the newest attempt gets, and commit it.
-
-        Yields:
-            The psycopg connection beneath the session, and the store's own time: moments of the
-            ledger come from one clock, however many machines write.
-
-        """
-        db.session.rollback()
-        connection: Connection[Any] = db.session.connection().connection.driver_connection  # type: ignore[assignment]
-        row = connection.execute(
-            "SELECT attempt, state, clock_timestamp() FROM task_run_items WHERE id = %s FOR UPDATE",
-            (item.item_id,),
-        ).fetchone()
-        if row is None or row[0] != item.attempt or row[1] != State.RUNNING:
-            raise Fenced(item)
-        moment: datetime = row[2]
-        ensure_partition(db.session.connection(), "account_changes", moment)
-        ensure_partition(db.session.connection(), "scope_observations", moment)
-        yield connection, moment
-        db.session.commit()
 
 
 def _summary(troubles: Sequence[ScopeReading], held: int) -> str | None:
