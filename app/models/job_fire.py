@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, ForeignKey, func
+from sqlalchemy import BigInteger, ForeignKey, Index, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.models.model import Model
@@ -12,6 +12,9 @@ class JobFire(Model):
     """A scheduled moment of a job, recorded once however many clocks there are."""
 
     __tablename__ = "job_fires"
+    __table_args__ = (
+        Index("ix_job_fires_run_id", "run_id", postgresql_where=text("run_id IS NOT NULL")),
+    )
 
     job_id: Mapped[str] = mapped_column(primary_key=True)
     scheduled_at: Mapped[datetime] = mapped_column(primary_key=True)

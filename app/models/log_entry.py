@@ -25,6 +25,8 @@ class LogProducer(Model):
     process_id: Mapped[int]
     started_at: Mapped[datetime]
     last_sequence: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    last_entry_at: Mapped[datetime | None]
+    """Of the latest entry that arrived; an entry's time never lies much before its predecessor's."""
     lost_count: Mapped[int] = mapped_column(BigInteger, server_default="0")
     """Entries that neither the store nor the local file could take."""
 
@@ -41,6 +43,12 @@ class LogEntry(Model):
             "fingerprint",
             "occurred_at",
             postgresql_where=text("fingerprint IS NOT NULL"),
+        ),
+        Index(
+            "ix_log_entries_instance",
+            "instance_id",
+            "occurred_at",
+            postgresql_where=text("instance_id IS NOT NULL"),
         ),
         {"postgresql_partition_by": "LIST (severity_class)"},
     )

@@ -21,6 +21,11 @@ class TaskRun(Model):
             postgresql_where=text("state IN ('queued', 'running')"),
         ),
         Index("ix_task_runs_task", "task", "id"),
+        Index(
+            "ix_task_runs_retry_of_id",
+            "retry_of_id",
+            postgresql_where=text("retry_of_id IS NOT NULL"),
+        ),
     )
 
     id: Mapped[BigId]

@@ -8,6 +8,7 @@ CREATE TABLE log_producers (
     process_id    integer     NOT NULL,
     started_at    timestamptz NOT NULL,
     last_sequence bigint      NOT NULL DEFAULT 0,
+    last_entry_at timestamptz,
     lost_count    bigint      NOT NULL DEFAULT 0,
     CONSTRAINT pk_log_producers PRIMARY KEY (id),
     CONSTRAINT uq_log_producers_token UNIQUE (token)
@@ -43,3 +44,9 @@ CREATE INDEX ix_log_entries_time ON log_entries (occurred_at);
 CREATE INDEX ix_log_entries_run ON log_entries (run_id) WHERE run_id IS NOT NULL;
 CREATE INDEX ix_log_entries_fingerprint ON log_entries (fingerprint, occurred_at)
     WHERE fingerprint IS NOT NULL;
+CREATE INDEX ix_log_entries_instance ON log_entries (instance_id, occurred_at)
+    WHERE instance_id IS NOT NULL;
+
+-- Old runs are deleted: whoever points to one is found without reading everything
+CREATE INDEX ix_task_runs_retry_of_id ON task_runs (retry_of_id) WHERE retry_of_id IS NOT NULL;
+CREATE INDEX ix_job_fires_run_id ON job_fires (run_id) WHERE run_id IS NOT NULL;
