@@ -10,6 +10,7 @@ import click
 
 from app import __version__
 from app.cli.accounts import accounts
+from app.cli.capacity import capacity
 from app.cli.credential import credential
 from app.cli.demo import demo
 from app.cli.errors import EXIT_CODES, Exit, tell
@@ -61,6 +62,7 @@ for _command in (
     runs,
     jobs,
     accounts,
+    capacity,
     db,
     key,
     settings,
