@@ -79,8 +79,7 @@ def upgrade(url: str) -> list[str]:
                 with engine.begin() as connection:
                     steps = _upgrade_tables(connection)
                 steps += _upgrade_queue(engine)
-                with engine.begin() as connection:
-                    partitions.ensure_ahead(connection, store_versions.now(connection))
+                _make_partitions(engine)
             finally:
                 store_versions.unlock_migrations(guard)
     finally:
@@ -88,6 +87,16 @@ def upgrade(url: str) -> list[str]:
     for step in steps:
         logger.info("The store was upgraded", step=step)
     return steps
+
+
+def _make_partitions(engine: Engine) -> None:
+    """Make the partitions that are missing, each in a transaction of its own."""
+    with engine.connect() as connection:
+        with connection.begin():
+            moment = store_versions.now(connection)
+        for table, wanted in partitions.ahead(moment):
+            with connection.begin():
+                partitions.ensure_partition(connection, table, wanted)
 
 
 def require_current(url: str) -> None:
