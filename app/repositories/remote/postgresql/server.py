@@ -38,7 +38,7 @@ def read_server(session: Session) -> ServerContent:
     raw = session.copy_out(parts)
     encoding = session.encoding
     listed = list(rows(raw["databases"], encoding))
-    databases = tuple(_database(row) for row in listed)
+    databases = tuple(listed_database(row) for row in listed)
     rights = {str(name): held == "t" for name, held in rows(raw["own_rights"], encoding)}
     rights |= {
         f"connect:{row[1]}": row[6] == "t"
@@ -64,7 +64,8 @@ def read_server(session: Session) -> ServerContent:
     )
 
 
-def _database(row: list[str | None]) -> DatabaseFact:
+def listed_database(row: list[str | None]) -> DatabaseFact:
+    """Return what a row of databases.sql says."""
     key, name, _owner, allows_connections, is_template, limit = (str(field) for field in row[:6])
     reason = None
     if limit == "-2":

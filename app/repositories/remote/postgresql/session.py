@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import selectors
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -24,6 +24,7 @@ GRACE_SECONDS = 3.0
 """How much longer than a statement may take we wait for a server that has fallen silent."""
 
 _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_BEGIN_WITHOUT_SNAPSHOT = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY"
 _PINNED = {
     "search_path": "pg_catalog",  # nothing that a database holds can shadow a name of the catalog
     "DateStyle": "ISO, YMD",
@@ -72,25 +73,52 @@ class Session:
 
         They go in one message: the whole scope costs one round trip, whatever it holds.
         """
-        script = [_BEGIN, self._settings()]
-        script += [f"COPY (\n{query(name, self.major)}\n) TO STDOUT" for name in names]
-        script.append("COMMIT")
-        self.connection.send_query(";\n".join(script).encode())
-        answers: list[bytes] = []
-        while (result := self._result()) is not None:
-            if result.status == pq.ExecStatus.COPY_OUT:
-                answers.append(self._copied())
-            elif result.status == pq.ExecStatus.FATAL_ERROR:
-                what = names[len(answers)] if len(answers) < len(names) else "session"
-                raise self._failed(what.replace("_", " "), result)
-            elif (result.command_status or b"").startswith(b"COPY"):
-                self.receipt.add(rows=result.command_tuples or 0)
-        self.receipt.add(queries=len(script), bytes=sum(map(len, answers)))
+        answers, error = self._copy(_BEGIN, names, {})
+        if error is not None:
+            raise error
         if len(answers) != len(names):
             raise ReadError(FailureKind.QUERY, "the server answered only a part of what was asked")
         return dict(zip(names, answers, strict=True))
 
-    def _settings(self) -> str:
+    def copy_rows(self, name: str, given: Mapping[str, str]) -> tuple[bytes, ReadError | None]:
+        """Return what one ``.sql`` file answered before it failed, and why it failed, if it did.
+
+        ``given`` are its parameters: it asks for them as ``current_setting('whalefall.<name>')``.
+        A lost connection raises; after any other failure the session is as good as before.
+        """
+        answers, error = self._copy(_BEGIN_WITHOUT_SNAPSHOT, [name], given)
+        if error is not None and self.connection.status == pq.ConnStatus.BAD:
+            raise error
+        return (answers[0] if answers else b""), error
+
+    def _copy(
+        self, begin: str, names: Sequence[str], given: Mapping[str, str]
+    ) -> tuple[list[bytes], ReadError | None]:
+        """Return the answers, the last one cut off where it failed, and the failure."""
+        script = [begin, self._settings(given)]
+        script += [f"COPY (\n{query(name, self.major)}\n) TO STDOUT" for name in names]
+        script.append("COMMIT")
+        self.connection.send_query(";\n".join(script).encode())
+        answers: list[bytes] = []
+        complete = 0
+        error: ReadError | None = None
+        while (result := self._result()) is not None:
+            if result.status == pq.ExecStatus.COPY_OUT:
+                answers.append(self._copied())
+            elif result.status == pq.ExecStatus.FATAL_ERROR:
+                what = names[complete] if complete < len(names) else "session"
+                error = error or self._failed(what.replace("_", " "), result)
+            elif (result.command_status or b"").startswith(b"COPY"):
+                complete += 1
+                self.receipt.add(rows=result.command_tuples or 0)
+        self.receipt.add(queries=len(script), bytes=sum(map(len, answers)))
+        if self.connection.transaction_status == pq.TransactionStatus.INERROR:
+            self.connection.send_query(b"ROLLBACK")
+            while self._result() is not None:
+                pass
+        return answers, error
+
+    def _settings(self, given: Mapping[str, str]) -> str:
         """Return the statement that pins what would change the meaning or the cost of the others.
 
         Local to the transaction, so that it works behind a pooler as well. The client's encoding is
@@ -103,6 +131,7 @@ class Session:
         }
         settings = {name: f"'{round(value * 1000)}'" for name, value in milliseconds.items()}
         settings |= {name: literal(value) for name, value in _PINNED.items()}
+        settings |= {f"whalefall.{name}": literal(value) for name, value in given.items()}
         settings["client_encoding"] = "pg_catalog.getdatabaseencoding()"
         calls = [
             f"pg_catalog.set_config('{name}', {value}, true)" for name, value in settings.items()
