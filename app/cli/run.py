@@ -47,7 +47,7 @@ def run(
     from app.cli.progress import work_done_here
     from app.constants.runs import Trigger
 
-    with opened() as app:
+    with opened(works=wait) as app:
         from app.scheduler import task_functions
         from app.services.instances.instances_service import instances_service
         from app.services.task_runs.task_runs_service import task_runs_service

@@ -159,7 +159,7 @@ def retry(run_id: int, wait: bool, as_json: bool, wide: bool) -> None:
     from app.cli.progress import work_done_here
     from app.cli.run import told_only, waited_for
 
-    with opened() as app:
+    with opened(works=wait) as app:
         from app.services.task_runs.task_runs_service import task_runs_service
 
         if not wait:

@@ -1,0 +1,43 @@
+-- What was said in a span of time, newest first, with every filter that people ask for?
+SELECT
+    entry.occurred_at,
+    entry.producer_id,
+    entry.sequence,
+    entry.level,
+    entry.severity_class,
+    entry.logger,
+    entry.module,
+    entry.event,
+    entry.fields,
+    entry.traceback,
+    entry.run_id,
+    entry.item_id,
+    entry.instance_id,
+    entry.fingerprint,
+    instance.name AS instance
+FROM log_entries AS entry
+LEFT JOIN instances AS instance ON instance.id = entry.instance_id
+WHERE entry.severity_class = ANY(%(classes)s::text[])
+  AND entry.occurred_at >= %(since)s::timestamptz
+  AND entry.occurred_at <= %(before_at)s::timestamptz
+  AND (entry.occurred_at, entry.producer_id, entry.sequence)
+      < (%(before_at)s::timestamptz, %(before_producer)s::bigint, %(before_sequence)s::bigint)
+  AND NOT entry.level = ANY(%(without_levels)s::text[])
+  AND (%(run_id)s::bigint IS NULL OR entry.run_id = %(run_id)s::bigint)
+  AND (%(instance_ids)s::integer[] IS NULL OR entry.instance_id = ANY(%(instance_ids)s::integer[]))
+  AND (
+      %(module)s::text IS NULL
+      OR entry.module = %(module)s::text
+      OR entry.logger = %(module)s::text
+      OR starts_with(entry.logger, %(module)s::text || '.')
+  )
+  AND (%(fingerprint)s::bigint IS NULL OR entry.fingerprint = %(fingerprint)s::bigint)
+  AND (
+      %(pattern)s::text IS NULL
+      OR entry.event ILIKE %(pattern)s::text
+      OR entry.fields::text ILIKE %(pattern)s::text
+      OR entry.traceback ILIKE %(pattern)s::text
+      OR instance.name ILIKE %(pattern)s::text
+  )
+ORDER BY entry.occurred_at DESC, entry.producer_id DESC, entry.sequence DESC
+LIMIT %(limit)s::bigint
