@@ -6,8 +6,8 @@ from app.models.account import Account
 from app.models.account_change import AccountChange
 from app.models.account_scope import AccountScope
 from app.models.capacity_forecast import CapacityForecast, CapacityLimit
-from app.models.capacity_period import CapacityPeriod, DirtyPeriod
-from app.models.capacity_rollup import CapacityRollup
+from app.models.capacity_period import CapacityPeriod, DirtyPeriod, ExpiredSample
+from app.models.capacity_rollup import CapacityResidue, CapacityRollup
 from app.models.credential import Credential
 from app.models.database import Database
 from app.models.entitlement import Entitlement
@@ -41,12 +41,14 @@ __all__ = [
     "CapacityForecast",
     "CapacityLimit",
     "CapacityPeriod",
+    "CapacityResidue",
     "CapacityRollup",
     "Credential",
     "Database",
     "DatabaseSize",
     "DirtyPeriod",
     "Entitlement",
+    "ExpiredSample",
     "HeldRemoval",
     "Instance",
     "InstanceSize",

@@ -22,8 +22,8 @@ class CapacityPeriod(Model):
     sealed_at: Mapped[datetime | None]
     """Since when it is complete: it has ended, nothing of it is dirty, so its raw rows may go."""
     expired_at: Mapped[datetime | None]
-    """Of a day: since when raw rows of it are gone. What comes later is merged into what is
-    there."""
+    """Since when not all is there any more that it was computed from: samples of a day, days of a
+    week or month. It is never computed anew; what comes later is merged into what is there."""
 
 
 class DirtyPeriod(Model):
@@ -42,3 +42,16 @@ class DirtyPeriod(Model):
     start_on: Mapped[date]
     instance_id: Mapped[int]
     marked_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class ExpiredSample(Model):
+    """One day of which rows of one table of samples are gone with their partition."""
+
+    __tablename__ = "expired_samples"
+
+    start_on: Mapped[date] = mapped_column(primary_key=True)
+    table_name: Mapped[str] = mapped_column(primary_key=True)
+    whole: Mapped[bool]
+    """Whether nothing is left of the rows that were counted. False: the day goes on in a partition
+    that is still there, and the states of what is gone are in ``capacity_residues``."""
+    expired_at: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from decimal import Decimal
 
-from sqlalchemy import BigInteger, Index, Numeric
+from sqlalchemy import BigInteger, Identity, Index, Numeric
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.models.model import Model
@@ -35,6 +35,35 @@ class CapacityRollup(Model):
     """Collections that were begun while the object was there."""
     estimated: Mapped[int]
     """How many of ``seen`` are estimates."""
+    sum_bytes: Mapped[Decimal | None] = mapped_column(Numeric)
+    min_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    max_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    first_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    first_at: Mapped[datetime | None]
+    last_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    last_at: Mapped[datetime | None]
+
+
+class CapacityResidue(Model):
+    """What is gone of a day that is still partly there as samples: a state to merge with the rest.
+
+    Partitions end at midnight of UTC, days at that of the zone, so that dropping a partition takes
+    the beginning of a day away from its end. Several rows of one object add up.
+    """
+
+    __tablename__ = "capacity_residues"
+    __table_args__ = (Index("ix_capacity_residues_start", "start_on", "table_name"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    table_name: Mapped[str]
+    """Whose rows are gone; those of ``capacity_collections`` count as expected only."""
+    start_on: Mapped[date]
+    instance_id: Mapped[int]
+    object_id: Mapped[int]
+    scope: Mapped[str]
+    seen: Mapped[int]
+    expected: Mapped[int]
+    estimated: Mapped[int]
     sum_bytes: Mapped[Decimal | None] = mapped_column(Numeric)
     min_bytes: Mapped[int | None] = mapped_column(BigInteger)
     max_bytes: Mapped[int | None] = mapped_column(BigInteger)

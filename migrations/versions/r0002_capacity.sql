@@ -186,7 +186,7 @@ CREATE TABLE capacity_periods (
     ends_at     timestamptz NOT NULL,
     computed_at timestamptz NOT NULL,
     sealed_at   timestamptz,
-    expired_at  timestamptz,  -- a day: since when raw rows of it have been dropped
+    expired_at  timestamptz,  -- since when not all is there any more that it was computed from
     CONSTRAINT pk_capacity_periods PRIMARY KEY (period, start_on),
     CONSTRAINT ck_capacity_periods_period CHECK (period IN ('day', 'week', 'month', 'quarter'))
 );
@@ -203,6 +203,37 @@ CREATE TABLE dirty_periods (
     CONSTRAINT ck_dirty_periods_period CHECK (period IN ('day', 'week', 'month', 'quarter'))
 );
 CREATE INDEX ix_dirty_periods_period ON dirty_periods (period, start_on);
+
+-- Of which days rows of which table of samples are gone with their partitions
+CREATE TABLE expired_samples (
+    table_name text        NOT NULL,
+    start_on   date        NOT NULL,
+    whole      boolean     NOT NULL,  -- false: a part of the day's rows is still there
+    expired_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT pk_expired_samples PRIMARY KEY (start_on, table_name)
+);
+
+-- The states of what is gone of such a part-expired day, to be merged with the rows that are left
+CREATE TABLE capacity_residues (
+    id          bigint      GENERATED ALWAYS AS IDENTITY,
+    table_name  text        NOT NULL,
+    start_on    date        NOT NULL,
+    instance_id integer     NOT NULL,
+    object_id   integer     NOT NULL,
+    scope       text        NOT NULL,
+    seen        integer     NOT NULL,
+    expected    integer     NOT NULL,
+    estimated   integer     NOT NULL,
+    sum_bytes   numeric,
+    min_bytes   bigint,
+    max_bytes   bigint,
+    first_bytes bigint,
+    first_at    timestamptz,
+    last_bytes  bigint,
+    last_at     timestamptz,
+    CONSTRAINT pk_capacity_residues PRIMARY KEY (id)
+);
+CREATE INDEX ix_capacity_residues_start ON capacity_residues (start_on, table_name);
 
 -- Forecast -----------------------------------------------------------------------------------------
 
