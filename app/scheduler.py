@@ -37,6 +37,7 @@ from app.services.schedule.schedule_service import (
 from app.services.schedule.wall_clock import WallClock
 from app.services.task_runs.execution import TaskFunction
 from app.tasks.accounts_sync_tasks import sync_accounts
+from app.tasks.capacity_collection_tasks import collect_capacity
 from app.utils.structlog_config import get_system_logger
 
 CLOCK_KEY = 0x5748_414C_0001
@@ -54,6 +55,15 @@ logger = get_system_logger()
 
 def register_jobs(scheduler: BaseScheduler, app: Flask) -> None:  # noqa: ARG001 - the specified signature
     """注册定时任务."""
+    # 容量采集 - 每天凌晨 1 点
+    scheduler.add_job(
+        func=collect_capacity,
+        trigger=CronTrigger(hour=1, minute=0),
+        id="capacity_collection_daily",
+        name="每日容量采集",
+        replace_existing=True,
+    )
+
     # 账户同步 - 每天凌晨 2 点
     scheduler.add_job(
         func=sync_accounts,

@@ -21,6 +21,9 @@ from app.config import current_settings
 from app.repositories import queue
 from app.scheduler import Register, register_jobs, run_scheduler, task_functions
 from app.services.accounts_sync.accounts_sync_service import accounts_sync_service
+from app.services.capacity_collection.capacity_collection_service import (
+    capacity_collection_service,
+)
 from app.services.task_runs import sweep
 from app.services.task_runs.errors import TryAgainLater
 from app.services.task_runs.execution import STORE_LOST, TaskFunction, execute_item, execute_run
@@ -70,7 +73,10 @@ def default_registry(app: Flask) -> Registry:
     """Return the tasks of the schedule."""
     return Registry(
         tasks=task_functions(app),
-        item_work={"sync_accounts": accounts_sync_service.sync_one},
+        item_work={
+            "collect_capacity": capacity_collection_service.collect_one,
+            "sync_accounts": accounts_sync_service.sync_one,
+        },
     )
 
 

@@ -26,7 +26,6 @@ from app.scheduler import (
 )
 from app.services.schedule.schedule_service import schedule_service
 from app.services.task_runs.task_runs_service import task_runs_service
-from app.tasks.accounts_sync_tasks import sync_accounts
 
 
 def tick() -> dict[str, Any]:
@@ -84,17 +83,30 @@ def until(condition: Callable[[], bool], seconds: float = 15.0) -> float:
     return time.monotonic() - started
 
 
+SPECIFIED = {
+    "partition_management_daily": ("每日分区管理", "manage_partitions", "30 0 * * *"),
+    "capacity_collection_daily": ("每日容量采集", "collect_capacity", "0 1 * * *"),
+    "sync_accounts_daily": ("每日账户同步", "sync_accounts", "0 2 * * *"),
+    "capacity_aggregation_daily": ("每日容量聚合", "run_aggregation", "0 3 * * *"),
+    "log_cleanup_daily": ("每日日志清理", "cleanup_logs", "0 4 * * *"),
+}
+
+
 def test_the_schedule_is_what_the_specification_says(app: Flask) -> None:
     scheduler = BackgroundScheduler()
     register_jobs(scheduler, app)
-    (job,) = scheduler.get_jobs()
-    assert (job.id, job.name, job.func) == ("sync_accounts_daily", "每日账户同步", sync_accounts)
-    assert task_functions(app) == {"sync_accounts": sync_accounts}
+    jobs = scheduler.get_jobs()
+    announce_jobs(app)
+    found = {job.job_id: (job.name, job.task, job.cron) for job in schedule_service.list_jobs()}
+    assert found.keys() == {job.id for job in jobs}
+    assert found.items() <= SPECIFIED.items()
+    assert {"sync_accounts_daily", "capacity_collection_daily"} <= found.keys()
+    assert task_functions(app) == {job.func.__name__: job.func for job in jobs}
 
 
 def test_a_schedule_without_a_zone_is_in_the_configured_one(app: Flask) -> None:
     announce_jobs(app)
-    (job,) = schedule_service.list_jobs()
+    (job,) = (one for one in schedule_service.list_jobs() if one.job_id == "sync_accounts_daily")
     assert job.code_cron == "0 2 * * *"
     assert job.next_fire_at is not None
     assert job.next_fire_at.tzinfo == ZoneInfo("Asia/Shanghai")

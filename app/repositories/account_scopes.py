@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from psycopg import Connection
+from psycopg.rows import namedtuple_row
 
 
 class ScopeState(NamedTuple):
@@ -43,6 +44,55 @@ def states(connection: Connection[Any], instance_id: int) -> dict[int | None, Sc
     return {row[0]: ScopeState(row[1], row[2]) for row in rows}
 
 
+def those_known(connection: Connection[Any], database_ids: Sequence[int]) -> list[int]:
+    """Return those of these databases that the ledger of accounts has a scope for."""
+    rows = connection.execute(
+        "SELECT database_id FROM account_scopes WHERE database_id = ANY (%s) ORDER BY 1",
+        (list(database_ids),),
+    )
+    return [row[0] for row in rows]
+
+
+def observe(
+    connection: Connection[Any],
+    run_item_id: int,
+    instance_id: int,
+    observed_at: datetime,
+    observations: Sequence[Observation],
+) -> None:
+    """Write what a run item of any task saw of these scopes: one row of history each."""
+    if observations:
+        connection.execute(
+            "INSERT INTO scope_observations (run_item_id, instance_id, observed_at, database_id,"
+            " scope, status, reason, remedy, changed, duration_ms)"
+            " SELECT %(item)s, %(instance)s, %(at)s, * FROM unnest(%(database_ids)s::integer[],"
+            " %(scopes)s::text[], %(statuses)s::text[], %(reasons)s::text[], %(remedies)s::text[],"
+            " %(changed)s::integer[], %(durations)s::integer[])",
+            {
+                "item": run_item_id,
+                "instance": instance_id,
+                "at": observed_at,
+                "database_ids": [o.database_id for o in observations],
+                "scopes": [o.scope for o in observations],
+                "statuses": [o.status for o in observations],
+                "reasons": [o.reason for o in observations],
+                "remedies": [o.remedy for o in observations],
+                "changed": [o.changed for o in observations],
+                "durations": [o.duration_ms for o in observations],
+            },
+        )
+
+
+def observed(connection: Connection[Any], run_item_id: int) -> list[Any]:
+    """Return (database_id, scope, status, reason) of what a run item saw."""
+    with connection.cursor(row_factory=namedtuple_row) as cursor:
+        return cursor.execute(
+            "SELECT database_id, scope, status, reason FROM scope_observations"
+            " WHERE run_item_id = %s ORDER BY id",
+            (run_item_id,),
+        ).fetchall()
+
+
 def record(
     connection: Connection[Any],
     run_item_id: int,
@@ -50,51 +100,10 @@ def record(
     observed_at: datetime,
     observations: Sequence[Observation],
 ) -> None:
-    """Write what was seen of these scopes: one row of history each, and their present state."""
+    """Write what account sync saw of these scopes: their history, and their present state."""
     if not observations:
         return
-    columns = _columns(
-        (
-            o.database_id,
-            o.scope,
-            o.status,
-            o.reason,
-            o.remedy,
-            o.changed,
-            o.duration_ms,
-            o.expected,
-            o.digest,
-        )
-        for o in observations
-    )
-    parameters = dict(
-        zip(
-            (
-                "database_ids",
-                "scopes",
-                "statuses",
-                "reasons",
-                "remedies",
-                "changed",
-                "durations",
-                "expected",
-                "digests",
-            ),
-            columns,
-            strict=True,
-        ),
-        item=run_item_id,
-        instance=instance_id,
-        at=observed_at,
-    )
-    connection.execute(
-        "INSERT INTO scope_observations (run_item_id, instance_id, observed_at, database_id, scope,"
-        " status, reason, remedy, changed, duration_ms)"
-        " SELECT %(item)s, %(instance)s, %(at)s, * FROM unnest(%(database_ids)s::integer[],"
-        " %(scopes)s::text[], %(statuses)s::text[], %(reasons)s::text[], %(remedies)s::text[],"
-        " %(changed)s::integer[], %(durations)s::integer[])",
-        parameters,
-    )
+    observe(connection, run_item_id, instance_id, observed_at, observations)
     connection.execute(
         "INSERT INTO account_scopes AS s (instance_id, database_id, status, reason, remedy,"
         " expected, observed_at, first_full_at, full_at, full_digest)"
@@ -111,7 +120,16 @@ def record(
         "  full_at = coalesce(excluded.full_at, s.full_at),"
         "  full_digest = CASE WHEN excluded.status = 'full' THEN excluded.full_digest"
         "   ELSE s.full_digest END",
-        parameters,
+        {
+            "instance": instance_id,
+            "at": observed_at,
+            "database_ids": [o.database_id for o in observations],
+            "statuses": [o.status for o in observations],
+            "reasons": [o.reason for o in observations],
+            "remedies": [o.remedy for o in observations],
+            "expected": [o.expected for o in observations],
+            "digests": [o.digest for o in observations],
+        },
     )
 
 
@@ -126,7 +144,3 @@ def mark_unreached(
         " AND d.closed_at IS NULL AND s.status <> 'skipped'",
         (reason, observed_at, instance_id),
     )
-
-
-def _columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)]

@@ -28,6 +28,11 @@ def text(value: str | None) -> str:
     return "\\N" if value is None else value.translate(_ESCAPES)
 
 
+def number(value: int | None) -> str:
+    """Return a whole number as a field."""
+    return "\\N" if value is None else str(value)
+
+
 def flag(value: bool | None) -> str:
     """Return a boolean as a field."""
     return _FLAGS[value]

@@ -44,8 +44,33 @@ def upsert(
     return {row[0]: KnownDatabase(row[1], row[2]) for row in rows}
 
 
-def close(connection: Connection[Any], database_ids: Sequence[int], closed_at: datetime) -> None:
-    """Mark databases as gone; their rows and their history stay."""
-    connection.execute(
-        "UPDATE databases SET closed_at = %s WHERE id = ANY (%s)", (closed_at, list(database_ids))
+def close(
+    connection: Connection[Any], database_ids: Sequence[int], closed_at: datetime
+) -> list[int]:
+    """Mark databases as gone and return those that were not yet; their history stays."""
+    rows = connection.execute(
+        "UPDATE databases SET closed_at = greatest(%s, first_seen_at)"
+        " WHERE id = ANY (%s) AND closed_at IS NULL RETURNING id",
+        (closed_at, list(database_ids)),
     )
+    return [row[0] for row in rows]
+
+
+def names_closed_since(
+    connection: Connection[Any], instance_id: int, since: datetime | None
+) -> set[str]:
+    """Return the names of databases that were found to be gone after that moment."""
+    rows = connection.execute(
+        "SELECT name FROM databases WHERE instance_id = %s AND closed_at > %s", (instance_id, since)
+    )
+    return {row[0] for row in rows}
+
+
+def hold_open(connection: Connection[Any], database_ids: Sequence[int]) -> set[int]:
+    """Return those that are not gone, which nobody can close until the transaction ends."""
+    rows = connection.execute(
+        "SELECT id FROM databases WHERE id = ANY (%s) AND closed_at IS NULL ORDER BY id"
+        " FOR NO KEY UPDATE",
+        (list(database_ids),),
+    )
+    return {row[0] for row in rows}

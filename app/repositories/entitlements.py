@@ -94,15 +94,18 @@ def close(connection: Connection[Any], entitlement_ids: Sequence[int], valid_to:
         )
 
 
-def close_of_database(
-    connection: Connection[Any], instance_id: int, database_id: int, valid_to: datetime
-) -> int:
-    """End everything held inside one database and return how many accounts that concerns."""
-    return connection.execute(
-        "UPDATE entitlements SET valid_to = %s"
-        " WHERE instance_id = %s AND database_id = %s AND valid_to IS NULL",
-        (valid_to, instance_id, database_id),
-    ).rowcount
+def close_of_databases(
+    connection: Connection[Any], instance_id: int, database_ids: Sequence[int], valid_to: datetime
+) -> dict[int, int]:
+    """End everything held inside these databases; return how many accounts held something there."""
+    rows = connection.execute(
+        "WITH ended AS (UPDATE entitlements SET valid_to = greatest(%s, valid_from)"
+        " WHERE instance_id = %s AND database_id = ANY (%s) AND valid_to IS NULL"
+        " RETURNING database_id)"
+        " SELECT database_id, count(*) FROM ended GROUP BY database_id",
+        (valid_to, instance_id, list(database_ids)),
+    )
+    return {row[0]: row[1] for row in rows}
 
 
 def open_of_accounts(connection: Connection[Any], account_ids: Sequence[int]) -> list[Any]:

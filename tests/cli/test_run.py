@@ -153,7 +153,7 @@ def test_a_worker_that_is_up_does_the_work_of_whoever_waits(
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
-        (("run", "nonsense"), 2, "There are: sync_accounts"),
+        (("run", "nonsense"), 2, "There are: "),
         (("run", "accounts", "--instance", "nope"), 1, "no instance named nope"),
         (("run", "accounts", "--tag", "nope"), 1, "no enabled instance carries"),
         (("runs", "show", "99"), 1, "no run 99"),

@@ -43,6 +43,7 @@ from app.services.accounts_sync.endings import end_accounts
 from app.services.accounts_sync.objects import ObjectsComeAndGone
 from app.services.accounts_sync.reading import ScopeReading
 from app.services.accounts_sync.rights import rights_changes, without_list_of_accounts
+from app.services.databases.endings import end_databases
 from app.utils.collector import CollectedRarely
 
 SERVER = 0
@@ -79,7 +80,8 @@ class InstanceLedger:
     _missing: frozenset[int] = frozenset()
     _upgraded: bool = False
     _dropped: frozenset[str] = frozenset()
-    """Databases that went with this read: told as DATABASE_DROPPED, not once a grant on them."""
+    """Databases that went since the last full read, whichever job saw it: told as
+    DATABASE_DROPPED, not once a grant on them."""
     _brought: list[dict[str, Any]] = field(default_factory=list)
     """Grants of privileges that nobody on the server held before its engine was upgraded, each with
     its account: told in the one event of the upgrade, not once an account."""
@@ -118,7 +120,7 @@ class InstanceLedger:
         else:
             facts = content.facts() if full else {}
             new_keys = self._write_accounts(connection, moment, content.accounts(), facts, changes)
-            self._write_databases(connection, moment, content, full, changes)
+            self._write_databases(connection, moment, content, full, changes, state.full_at)
             if full:
                 changed, placed = self._write_entitlements(
                     connection,
@@ -336,26 +338,17 @@ class InstanceLedger:
         content: ServerContent,
         full: bool,
         changes: list[Change],
+        last_full_at: datetime | None,
     ) -> None:
-        before = databases.open_databases(connection, self.instance_id)
-        listed = {database.key for database in content.databases}
-        if full:
-            self._dropped = frozenset(before[key].name for key in before.keys() - listed)
-            for key in before.keys() - listed:
-                gone = before[key]
-                holders = entitlements.close_of_database(
-                    connection, self.instance_id, gone.id, moment
-                )
-                changes.append(
-                    Change(
-                        ChangeKind.DATABASE_DROPPED,
-                        False,
-                        {"removed": [{"fact": "database", "name": gone.name, "holders": holders}]},
-                        database_id=gone.id,
-                        database_name=gone.name,
-                    )
-                )
-            databases.close(connection, [before[key].id for key in before.keys() - listed], moment)
+        # an engine whose server scope says it all lists none: whether one is gone others conclude
+        if full and content.databases:
+            before = databases.open_databases(connection, self.instance_id)
+            listed = {database.key for database in content.databases}
+            gone = {known.id: known.name for key, known in before.items() if key not in listed}
+            changes += end_databases(connection, self.instance_id, gone, moment)
+            self._dropped = frozenset(gone.values()) | databases.names_closed_since(
+                connection, self.instance_id, last_full_at
+            )
         self.databases = databases.upsert(connection, self.instance_id, content.databases, moment)
 
     def _database_of(self, reading: ScopeReading) -> KnownDatabase:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 
 from app.constants.reading import ScopeStatus
 from app.repositories.remote import EngineReader
@@ -18,8 +19,7 @@ from app.repositories.remote.facts import (
     ServerContent,
     Target,
 )
-
-_RETRY_AFTER_SECONDS = 0.5
+from app.services.instances.reading import several_at_once, twice_if_it_passes
 
 
 @dataclass(frozen=True)
@@ -71,32 +71,18 @@ def read_databases(
     does something else. A reading that nobody has taken yet holds its place, so that memory stays
     bounded by ``at_once``. Taking one raises what ``checkpoint`` raises between two databases.
     """
-    waiting = iter([d for d in server.databases if d.skip_reason is None])
-    running: set[Future[ScopeReading]] = set()
-    with ThreadPoolExecutor(at_once, thread_name_prefix="read-database") as pool:
-
-        def fill_up() -> None:
-            while len(running) < at_once and (following := next(waiting, None)) is not None:
-                running.add(pool.submit(_read_database, reader, target, following, receipt, server))
-
-        def readings() -> Iterator[ScopeReading]:
-            for database in server.databases:
-                if database.skip_reason is not None:
-                    yield _skipped(database, database.skip_reason)
-            while running:
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
-                running.difference_update(done)
-                for future in done:
-                    yield future.result()
-                checkpoint()
-                fill_up()
-
-        try:
-            fill_up()
-            yield readings()
-        finally:
-            for future in running:
-                future.cancel()
+    reads = (
+        partial(_read_database, reader, target, database, receipt, server)
+        for database in server.databases
+        if database.skip_reason is None
+    )
+    skipped = (
+        _skipped(database, database.skip_reason)
+        for database in server.databases
+        if database.skip_reason is not None
+    )
+    with several_at_once(reads, at_once=at_once, checkpoint=checkpoint) as readings:
+        yield chain(skipped, readings)
 
 
 def coverage(counts: Mapping[ScopeStatus, int]) -> dict[str, int]:
@@ -123,13 +109,9 @@ def _read_database(
 ) -> ScopeReading:
     started = time.monotonic()
     try:
-        try:
-            content = reader.read_database(target, database, receipt, server.version)
-        except ReadError as error:
-            if not error.transient:
-                raise
-            time.sleep(_RETRY_AFTER_SECONDS)
-            content = reader.read_database(target, database, receipt, server.version)
+        content = twice_if_it_passes(
+            lambda: reader.read_database(target, database, receipt, server.version)
+        )
     except ReadError as error:
         return ScopeReading(
             database,
