@@ -38,6 +38,7 @@ from app.services.schedule.wall_clock import WallClock
 from app.services.task_runs.execution import TaskFunction
 from app.tasks.accounts_sync_tasks import sync_accounts
 from app.tasks.capacity_collection_tasks import collect_capacity
+from app.tasks.partition_management_tasks import manage_partitions
 from app.utils.structlog_config import get_system_logger
 
 CLOCK_KEY = 0x5748_414C_0001
@@ -55,6 +56,15 @@ logger = get_system_logger()
 
 def register_jobs(scheduler: BaseScheduler, app: Flask) -> None:  # noqa: ARG001 - the specified signature
     """注册定时任务."""
+    # 分区管理 - 每天凌晨 0 点 30 分
+    scheduler.add_job(
+        func=manage_partitions,
+        trigger=CronTrigger(hour=0, minute=30),
+        id="partition_management_daily",
+        name="每日分区管理",
+        replace_existing=True,
+    )
+
     # 容量采集 - 每天凌晨 1 点
     scheduler.add_job(
         func=collect_capacity,
