@@ -84,6 +84,13 @@ def write_json(document: Any) -> None:
     click.echo(text)
 
 
+def write_json_line(document: Any) -> None:
+    """Write one JSON document on a line of its own, at once, for whoever follows a stream."""
+    import orjson
+
+    click.echo(orjson.dumps(document, default=_plain, option=orjson.OPT_PASSTHROUGH_DATETIME))
+
+
 def write_table(
     table_columns: Sequence[Column],
     rows: Sequence[Sequence[Cell | str]],

@@ -16,6 +16,8 @@ from app.cli.demo import demo
 from app.cli.errors import EXIT_CODES, Exit, tell
 from app.cli.instance import instance
 from app.cli.jobs import jobs
+from app.cli.logs import logs
+from app.cli.partitions import partitions
 from app.cli.processes import scheduler, up, worker
 from app.cli.run import run
 from app.cli.runs import runs
@@ -63,6 +65,8 @@ for _command in (
     jobs,
     accounts,
     capacity,
+    logs,
+    partitions,
     db,
     key,
     settings,

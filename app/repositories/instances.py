@@ -44,6 +44,11 @@ def by_names(session: Session, names: Collection[str]) -> dict[str, Instance]:
     return {instance.name: instance for instance in session.scalars(query)}
 
 
+def ids_ever_named(session: Session, name: str) -> list[int]:
+    """Return the ids of the instances of that name, those that were removed, too."""
+    return list(session.scalars(select(Instance.id).where(Instance.name == name)))
+
+
 def open_account_count(session: Session, instance_id: int) -> int:
     """Return how many accounts the ledger holds as existing on an instance."""
     query = select(func.count()).where(

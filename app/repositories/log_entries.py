@@ -10,6 +10,7 @@ import orjson
 from sqlalchemy import Connection, text
 from sqlalchemy.orm import Session
 
+from app.constants.logs import CLASS_OF_LEVEL
 from app.repositories import copying
 from app.utils.log_fingerprints import fingerprint_of
 from app.utils.log_queue import Entry
@@ -21,16 +22,6 @@ _COPY = (
     "COPY log_entries (producer_id, sequence, occurred_at, fingerprint, run_id, item_id,"
     " instance_id, severity_class, level, logger, module, event, fields, traceback) FROM STDIN"
 )
-_CLASSES = {
-    "debug": "info",
-    "info": "info",
-    "warning": "warning",
-    "warn": "warning",
-    "error": "error",
-    "exception": "error",
-    "critical": "error",
-    "fatal": "error",
-}
 _NULL = b"\\N"
 _IDS = (("run_id", 2**63), ("item_id", 2**63), ("instance_id", 2**31))
 
@@ -50,6 +41,20 @@ class Cursor(NamedTuple):
     occurred_at: datetime
     producer_id: int
     sequence: int
+
+
+class Filters(NamedTuple):
+    """Which entries are meant; None: all."""
+
+    classes: list[str]
+    without_levels: list[str]
+    run_id: int | None = None
+    instance_ids: list[int] | None = None
+    module: str | None = None
+    """Or the logger, or a logger that this one is above of."""
+    fingerprint: int | None = None
+    pattern: str | None = None
+    """Of ILIKE: for the event, the fields, the traceback and the instance's name."""
 
 
 def rows_of(entries: Iterable[Entry]) -> list[Row]:
@@ -126,57 +131,64 @@ def advance(
 
 
 def newest(
-    session: Session, limit: int, before: Cursor | None, filters: dict[str, Any]
+    session: Session, filters: Filters, *, since: datetime, before: Cursor, limit: int
 ) -> Sequence[Any]:
     """Return entries that match, newest first."""
-    at = before.occurred_at if before else None
-    parameters = {
-        "since": None,
-        "until": None,
-        "classes": None,
-        "levels": None,
-        "run_id": None,
-        "instance_ids": None,
-        "module": None,
-        "pattern": None,
-        "fingerprint": None,
-        **filters,
-        "before_at": at,
-        "before_producer": before.producer_id if before else None,
-        "before_sequence": before.sequence if before else None,
+    parameters = filters._asdict() | {
+        "since": since,
+        "before_at": before.occurred_at,
+        "before_producer": before.producer_id,
+        "before_sequence": before.sequence,
         "limit": limit,
     }
     return _rows(session, "log_entries_newest.sql", parameters)
 
 
-def groups(session: Session, since: datetime, until: datetime, limit: int) -> Sequence[Any]:
-    """Return groups of warnings and errors that tell the same, the most frequent first."""
-    return _rows(session, "log_groups.sql", {"since": since, "until": until, "limit": limit})
-
-
-def producers(session: Session) -> Sequence[Any]:
-    """Return (id, last_sequence, last_entry_at, started_at) of every producer."""
-    return (
-        session.connection()
-        .exec_driver_sql("SELECT id, last_sequence, last_entry_at, started_at FROM log_producers")
-        .all()
-    )
-
-
-def between(
+def of_producer(
     session: Session,
+    filters: Filters,
     producer_id: int,
     *,
     after: int,
     through: int,
     since: datetime,
+    limit: int,
 ) -> Sequence[Any]:
-    """Return the entries of a producer behind one sequence, up to another, in order."""
-    return _rows(
-        session,
-        "log_entries_of_producer.sql",
-        {"producer_id": producer_id, "after": after, "through": through, "since": since},
-    )
+    """Return entries of one producer behind a sequence, up to another one, in its order."""
+    parameters = filters._asdict() | {
+        "producer_id": producer_id,
+        "after": after,
+        "through": through,
+        "since": since,
+        "limit": limit,
+    }
+    return _rows(session, "log_entries_of_producer.sql", parameters)
+
+
+def groups(
+    session: Session,
+    *,
+    classes: Sequence[str],
+    since: datetime,
+    until: datetime,
+    limit: int,
+) -> Sequence[Any]:
+    """Return groups of entries that tell the same, the most frequent first."""
+    parameters = {"classes": list(classes), "since": since, "until": until, "limit": limit}
+    return _rows(session, "log_groups.sql", parameters)
+
+
+def producers(session: Session) -> Sequence[Any]:
+    """Return (id, last_sequence, last_entry_at, started_at) of every producer."""
+    sql = "SELECT id, last_sequence, last_entry_at, started_at FROM log_producers"
+    return session.connection().exec_driver_sql(sql).all()
+
+
+def like(words: str) -> str:
+    """Return the pattern of what contains the words as they are."""
+    for special in ("\\", "%", "_"):
+        words = words.replace(special, f"\\{special}")
+    return f"%{words}%"
 
 
 def _row(entry: Entry) -> Row:
@@ -186,7 +198,7 @@ def _row(entry: Entry) -> Row:
         event = {"event": "A log entry cannot be read", "level": "error", "error": str(invalid)}
     level = str(event.pop("level", "info"))
     at = _moment(event.pop("timestamp", None))
-    severity = _CLASSES.get(level, "info")
+    severity = CLASS_OF_LEVEL.get(level, "info")
     fingerprint = b"%d" % fingerprint_of(event) if severity != "info" else _NULL
     ids = [_whole(event, name, limit) for name, limit in _IDS]
     logger = event.pop("logger", None)

@@ -31,5 +31,13 @@ WHERE entry.producer_id = %(producer_id)s::bigint
       OR entry.logger = %(module)s::text
       OR starts_with(entry.logger, %(module)s::text || '.')
   )
+  AND (%(fingerprint)s::bigint IS NULL OR entry.fingerprint = %(fingerprint)s::bigint)
+  AND (
+      %(pattern)s::text IS NULL
+      OR entry.event ILIKE %(pattern)s::text
+      OR entry.fields::text ILIKE %(pattern)s::text
+      OR entry.traceback ILIKE %(pattern)s::text
+      OR instance.name ILIKE %(pattern)s::text
+  )
 ORDER BY entry.sequence
 LIMIT %(limit)s::bigint
