@@ -53,6 +53,7 @@ class TableStatus:
     keep_rows: int | None
     keep_bytes: int | None
     managed_at: datetime | None
+    """None: never yet."""
     problem: str | None
 
 
@@ -142,7 +143,7 @@ class PartitionManagementService:
                     keep_rows=policy.keep_rows,
                     keep_bytes=policy.keep_bytes,
                     managed_at=last.measured_at if last else None,
-                    problem=last.problem if last else "partition management has not run yet",
+                    problem=last.problem if last else None,
                 )
             )
         return sorted(found, key=lambda one: (not one.alarm, one.problem is None, one.table))
