@@ -38,6 +38,7 @@ from app.services.schedule.wall_clock import WallClock
 from app.services.task_runs.execution import TaskFunction
 from app.tasks.accounts_sync_tasks import sync_accounts
 from app.tasks.capacity_collection_tasks import collect_capacity
+from app.tasks.log_cleanup_tasks import cleanup_logs
 from app.tasks.partition_management_tasks import manage_partitions
 from app.utils.structlog_config import get_system_logger
 
@@ -80,6 +81,15 @@ def register_jobs(scheduler: BaseScheduler, app: Flask) -> None:  # noqa: ARG001
         trigger=CronTrigger(hour=2, minute=0),
         id="sync_accounts_daily",
         name="每日账户同步",
+        replace_existing=True,
+    )
+
+    # 日志清理 - 每天凌晨 4 点
+    scheduler.add_job(
+        func=cleanup_logs,
+        trigger=CronTrigger(hour=4, minute=0),
+        id="log_cleanup_daily",
+        name="每日日志清理",
         replace_existing=True,
     )
 

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from app.cli.options import MOMENT, words_of
-from app.cli.output import count, say, when, write, write_json, write_json_line
+from app.cli.output import (
+    count,
+    say,
+    size_text,
+    when,
+    write,
+    write_json,
+    write_json_line,
+    write_table,
+)
 from app.cli.store import opened, zone
 from app.cli.teaching import Group, shows
 from app.constants.logs import Level
@@ -19,6 +28,7 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from app.services.log_centre.log_centre_service import LogGroup, LogRow, Wanted
+    from app.services.log_cleanup.log_cleanup_service import Kept
 
 STYLES = {"warning": "yellow", "error": "red", "critical": "bold red", "debug": "dim"}
 FOLLOW_SECONDS = 1.0
@@ -186,6 +196,57 @@ def groups(
         _write_group(group, shown_zone, wide=wide)
     if not found:
         say(f"No warning and no error since {when(since, shown_zone)}.")
+
+
+@logs.command(examples=["whalefall logs retention", "whalefall logs retention --json"])
+@shows
+def retention(as_json: bool, wide: bool) -> None:
+    """Show how long logs and runs are kept, and are to be.
+
+    WHALEFALL_RETENTION changes it. Time series: whalefall partitions status
+    """
+    with opened():
+        from app.services.log_cleanup.log_cleanup_service import log_cleanup_service
+
+        rows = log_cleanup_service.retention()
+        shown_zone = zone()
+    if as_json:
+        write_json({"retention": rows})
+        return
+    from app.cli.tables import Column
+
+    write_table(
+        [
+            Column("NAME", key=True),
+            Column("LIMIT", right=True, least=7),
+            Column("KEPT", right=True, least=6),
+            Column("OLDEST", least=16),
+            Column("ROWS", right=True),
+            Column("SIZE", right=True),
+        ],
+        [
+            [
+                row.name,
+                _limit(row),
+                "–" if row.kept_days is None else f"{row.kept_days:.1f} d",
+                when(row.oldest_at, shown_zone),
+                "–" if row.row_count is None else f"{row.row_count:,}",
+                "–" if row.total_bytes is None else size_text(row.total_bytes),
+            ]
+            for row in rows
+        ],
+        wide=wide,
+        empty="",
+    )
+
+
+def _limit(row: Kept) -> str:
+    limits = (
+        "" if row.keep_days is None else f"{row.keep_days} d",
+        "" if row.keep_rows is None else f"{row.keep_rows:,} rows",
+        "" if row.keep_bytes is None else size_text(row.keep_bytes),
+    )
+    return ", ".join(filter(None, limits)) or "–"
 
 
 def _default_since(command: str) -> datetime:

@@ -130,6 +130,16 @@ def count(number: int, word: str) -> str:
     return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
 
 
+def size_text(size_bytes: int) -> str:
+    """Return bytes for people, in the units that grow by 1024."""
+    number = float(size_bytes)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(number) < 1024:
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1024
+    return f"{number:.1f} TiB"
+
+
 def when(moment: datetime | None, zone: ZoneInfo) -> str:
     """Return a moment for people, to the minute, in the configured zone."""
     return moment.astimezone(zone).strftime("%Y-%m-%d %H:%M") if moment else "–"

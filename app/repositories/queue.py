@@ -22,6 +22,9 @@ RUNS_QUEUE = "runs"
 ITEMS_QUEUE = "items"
 RUN_TASK = "run_task"
 RUN_ITEM = "run_item"
+ENDED_WELL = ("succeeded", "cancelled", "aborted")
+FAILED = ("failed",)
+"""How a job of the queue may have ended."""
 SWEEP_KEY = 0x5748_414C_0002
 """Advisory lock: "WHAL", 2."""
 
@@ -89,17 +92,23 @@ def drop(session: Session, job_id: int) -> None:
     _execute(session, "DELETE FROM procrastinate_jobs WHERE id = %(id)s", {"id": job_id})
 
 
-def forget(session: Session, *, dead_workers_seconds: float, ended_jobs_seconds: float) -> None:
-    """Delete workers long silent and jobs long ended, so that the queue's tables stay small."""
+def forget_workers(session: Session, dead_workers_seconds: float) -> None:
+    """Delete workers that have been silent for long."""
     _execute(
         session,
         load_sql("app.repositories.sql", "forget_dead_workers.sql"),
         {"seconds": dead_workers_seconds},
     )
-    _execute(
+
+
+def forget_jobs(
+    session: Session, statuses: Sequence[str], *, ended_seconds: float, limit: int
+) -> int:
+    """Delete some jobs that ended so, so long ago, for the queue's tables stay small; how many."""
+    return _execute(
         session,
         load_sql("app.repositories.sql", "forget_ended_jobs.sql"),
-        {"seconds": ended_jobs_seconds},
+        {"statuses": list(statuses), "seconds": ended_seconds, "limit": limit},
     )
 
 

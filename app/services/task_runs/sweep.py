@@ -22,6 +22,7 @@ DEATHS = 3
 GRACE_SECONDS = 10.0
 DEAD_WORKER_SECONDS = 60.0
 ENDED_JOB_SECONDS = 3600.0
+JOBS_AT_ONCE = 10_000
 POISON = "the worker died while it worked on this, {attempts} times"
 
 logger = get_system_logger()
@@ -34,20 +35,14 @@ def sweep(stalled_seconds: float = STALLED_SECONDS) -> None:
     2. Waiting jobs of a process that did its run itself, and died, go to the workers.
     3. Items that no job will do get one. Runs without targets and without a job end as failed.
     4. Runs whose items have all ended are closed (they are, unless somebody changed the tables).
-    5. What has ended long ago leaves the queue.
+    5. What ended well long ago leaves the queue; what failed is left to log cleanup.
     """
     _alone(lambda: _give_back(stalled_seconds))
     _alone(lambda: queue.adopt_orphans(db.session, stalled_seconds))
     _alone(_give_jobs_to_items)
     _alone(_end_runs_without_job)
     _alone(_close_complete_runs)
-    _alone(
-        lambda: queue.forget(
-            db.session,
-            dead_workers_seconds=DEAD_WORKER_SECONDS,
-            ended_jobs_seconds=ENDED_JOB_SECONDS,
-        )
-    )
+    _alone(_forget)
 
 
 def _alone(step: Callable[[], object]) -> None:
@@ -131,6 +126,13 @@ def _give_jobs_to_items() -> None:
         logger.warning("Items had lost their job", module="task_runs", count=len(waiting))
         jobs = queue.defer_items(db.session, waiting)
         task_runs.set_jobs(db.session, [item_id for item_id, _ in waiting], jobs)
+
+
+def _forget() -> None:
+    queue.forget_workers(db.session, DEAD_WORKER_SECONDS)
+    queue.forget_jobs(
+        db.session, queue.ENDED_WELL, ended_seconds=ENDED_JOB_SECONDS, limit=JOBS_AT_ONCE
+    )
 
 
 def _end_runs_without_job() -> None:

@@ -257,7 +257,7 @@ def test_the_queue_forgets_what_ended_long_ago_and_who_died(instances: Instances
     planned(instances(2))
     taken_by_a_dead_worker()
     db.session.execute(text("UPDATE task_run_items SET state = 'failed'"))
-    db.session.execute(text("UPDATE procrastinate_jobs SET status = 'failed'"))
+    db.session.execute(text("UPDATE procrastinate_jobs SET status = 'aborted'"))
     db.session.execute(text("UPDATE procrastinate_events SET at = now() - interval '2 hours'"))
     db.session.execute(
         text("UPDATE procrastinate_workers SET last_heartbeat = now() - interval '2 minutes'")
