@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from psycopg.pq import ExecStatus
 
+from app.repositories.capacity_rollups import PARTS_COLUMNS
 from app.utils.sql_files import load_sql
 
 PACKAGE = "app.repositories.sql"
@@ -20,6 +21,8 @@ CREATE TEMPORARY TABLE incoming_facts (
 )
 """
 """What the sync writes first; only its statement needs it."""
+PARTS = f"CREATE TEMPORARY TABLE day_parts ({PARTS_COLUMNS})"
+"""What the aggregation of days that have expired writes first."""
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -33,6 +36,7 @@ def test_the_store_prepares_the_statement(store_url: str, name: str) -> None:
     conninfo = store_url.replace("+psycopg", "", 1)
     with psycopg.connect(conninfo) as connection:
         connection.execute(INCOMING)
+        connection.execute(PARTS)
         done = connection.pgconn.prepare(b"it", statement.encode())
         assert done.status == ExecStatus.COMMAND_OK, done.get_error_message()
         connection.rollback()

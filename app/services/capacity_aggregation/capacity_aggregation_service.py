@@ -1,0 +1,127 @@
+"""Capacity aggregation: how everything grew by day, week, month and quarter."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from app.config import current_settings
+from app.constants.capacity import Period
+from app.models import db
+from app.repositories import capacity_periods
+from app.repositories.partitions import day_moment, ensure_partition, partition_name
+from app.services.capacity_aggregation import requests
+from app.services.capacity_aggregation.days import compute_days
+from app.services.capacity_aggregation.merging import merge_periods
+from app.services.capacity_aggregation.transactions import (
+    Outcome,
+    in_batches,
+    short_transaction,
+    transaction,
+)
+from app.utils.periods import day_of
+
+_REFUSED_TOLD = 31
+
+
+class CapacityAggregationService:
+    """Keeps the states of all periods equal to what the samples say."""
+
+    def aggregate(self, from_date: str | None = None, to_date: str | None = None) -> dict[str, Any]:
+        """Compute every period that is dirty, seal what is complete.
+
+        1. Unseal what is dirty.
+        2. Mark what was computed in another zone, and the days that are asked for.
+        3. Compute days, then weeks and months from them, then quarters.
+        4. Seal what ended long enough ago.
+
+        Each step commits by itself, so that it can be ended anywhere and begun again. What cannot
+        be computed keeps its marks, and hinders nothing else.
+
+        Args:
+            from_date: Compute again from this day on, an ISO date in the zone of the settings.
+            to_date: And up to this one, inclusive.
+
+        Returns:
+            ``success_count`` and ``failed_count`` (periods), ``days``, ``weeks``, ``months``,
+            ``quarters``, ``unsealed``, ``sealed``, ``refused_days`` (asked for, but samples of
+            them are gone), ``refused_count``, ``other_zone_days`` (they stay as an earlier zone
+            bounded them), ``errors`` (the first few).
+
+        Raises:
+            Refused: The days that are asked for make no sense.
+
+        """
+        settings = current_settings()
+        zone = settings.zone
+        refused = self._mark_requested(from_date, to_date, zone)
+        with short_transaction() as connection:
+            other_zone = requests.mark_other_zone(connection, zone)
+            unsealed = capacity_periods.unseal(connection)
+        outcomes = {period: self._compute(period, zone) for period in Period}
+        ended_before = datetime.now(UTC) - timedelta(days=settings.seal_after_days)
+        with transaction() as connection:
+            sealed = capacity_periods.seal(connection, ended_before)
+        result: dict[str, Any] = {
+            "success_count": sum(outcome.done for outcome in outcomes.values()),
+            "failed_count": sum(outcome.failed for outcome in outcomes.values()),
+            **{f"{period.value}s": outcome.done for period, outcome in outcomes.items()},
+            "unsealed": unsealed,
+            "sealed": sealed,
+            "refused_count": len(refused),
+            "refused_days": [day.isoformat() for day in refused[:_REFUSED_TOLD]],
+            "other_zone_days": other_zone,
+            "errors": [error for outcome in outcomes.values() for error in outcome.errors],
+        }
+        if refused:
+            result["note"] = (
+                f"{len(refused)} days cannot be computed again, because samples of them have"
+                " expired; what was computed of them stays"
+            )
+        return result
+
+    def check_range(self, from_date: str | None, to_date: str | None) -> None:
+        """Say whether days make sense, without computing anything.
+
+        Raises:
+            Refused: They do not.
+
+        """
+        today = day_of(datetime.now(UTC), current_settings().zone)
+        requests.day_range(from_date, to_date, first=None, today=today)
+
+    def _mark_requested(
+        self, from_date: str | None, to_date: str | None, zone: ZoneInfo
+    ) -> list[date]:
+        today = day_of(datetime.now(UTC), zone)
+        with short_transaction() as connection:
+            wanted = requests.day_range(
+                from_date,
+                to_date,
+                first=capacity_periods.first_day(connection),
+                today=today,
+            )
+            return requests.mark_range(connection, *wanted, zone) if wanted else []
+
+    def _compute(self, period: Period, zone: ZoneInfo) -> Outcome:
+        with short_transaction() as connection:
+            starts = capacity_periods.dirty_starts(connection, period)
+        table = f"capacity_rollups_{period.value}"
+        for moment in {
+            partition_name(table, day_moment(start)): start for start in starts
+        }.values():
+            with short_transaction():
+                ensure_partition(db.session.connection(), table, day_moment(moment))
+        if period is Period.DAY:
+            return in_batches(
+                period, starts, lambda connection, batch: compute_days(connection, batch, zone)
+            )
+        return in_batches(
+            period,
+            starts,
+            lambda connection, batch: merge_periods(connection, period, batch, zone),
+        )
+
+
+capacity_aggregation_service = CapacityAggregationService()

@@ -1,0 +1,135 @@
+"""Days: computed from samples, or merged with what came late when samples are gone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from psycopg import Connection
+
+from app.constants.capacity import Period, Scope
+from app.repositories import capacity_expiry, capacity_periods, capacity_rollups
+from app.repositories.capacity_periods import Computed, Marks
+from app.repositories.capacity_rollups import COLLECTIONS, DAYS, SAMPLES_OF
+from app.services.capacity_aggregation.transactions import ExpiredMeanwhile, span
+from app.utils.periods import bounds, midnight, start_of
+
+PARENTS = (Period.WEEK, Period.MONTH)
+
+
+def compute_days(connection: Connection[Any], days: Sequence[date], zone: ZoneInfo) -> int:
+    """Compute days that are dirty; return how many.
+
+    1. Take the marks. Those of a transaction that has not ended yet stay for the next time.
+    2. Days of which samples are gone are merged with what came late, one by one.
+    3. The others are computed anew, all of them in one statement, from the samples of the dirty
+       instances, or without a look at the instance when every one is dirty.
+    4. Their weeks and months become dirty.
+    """
+    marks = capacity_periods.take_marks(connection, Period.DAY, days)
+    if not marks:
+        return 0
+    known = capacity_periods.computed(connection, Period.DAY, min(marks), max(marks))
+    late = [day for day in marks if day in known and known[day].expired_at is not None]
+    for day in late:
+        _merge_late(connection, known[day], list(marks[day]))
+    anew = {day: ids for day, ids in marks.items() if day not in late}
+    if anew:
+        _compute_anew(connection, anew, known=any(day in known for day in anew), zone=zone)
+    return len(marks)
+
+
+def _compute_anew(
+    connection: Connection[Any], marks: Marks, *, known: bool, zone: ZoneInfo
+) -> None:
+    first, last = min(marks), max(marks)
+    days = span(first, last)
+    edges = [midnight(day, zone) for day in days]
+    edges.append(bounds(Period.DAY, last, zone)[1])
+    everything = len(days) == len(marks) and not capacity_rollups.others_collected(
+        connection, first, edges, marks
+    )
+    if known:
+        capacity_rollups.forget_days(connection, marks, everything=everything)
+    capacity_rollups.roll_up_days(connection, first, edges, marks, everything=everything)
+    bounds_of = {day: bounds(Period.DAY, day, zone) for day in marks}
+    if capacity_periods.record(connection, Period.DAY, bounds_of) != len(marks):
+        raise ExpiredMeanwhile("samples were dropped while they were being read")
+    capacity_periods.mark_each(
+        connection,
+        (
+            (period, start_of(period, day), instance)
+            for day, ids in marks.items()
+            for instance in ids
+            for period in PARENTS
+        ),
+    )
+
+
+def _merge_late(connection: Connection[Any], day: Computed, instances: list[int]) -> None:
+    """Merge what came late into a day of which samples are gone.
+
+    Where all counted rows of a table are gone, what is in it now is late: it is added to the
+    day's state, and taken away, so that it counts once. Where a part is there still, the state is
+    what was kept of the other part and all rows that there are. Weeks and months follow from the
+    days, unless days of them are gone: then they, too, get what came late.
+    """
+    gone = capacity_expiry.expired_tables(connection, day.start_on)
+    late = [table for table, whole in gone.items() if whole and table != DAYS]
+    capacity_rollups.collect_parts(
+        connection,
+        day.starts_at,
+        day.ends_at,
+        tables=[COLLECTIONS, *SAMPLES_OF.values()],
+        late=late,
+        instances=instances,
+    )
+    if DAYS not in gone:
+        capacity_rollups.add_residues(
+            connection,
+            day.start_on,
+            [table for table, whole in gone.items() if not whole],
+            instances,
+        )
+        capacity_rollups.merge_parts(
+            connection,
+            Period.DAY,
+            day.start_on,
+            instances,
+            kept=[scope for scope, table in SAMPLES_OF.items() if table in late],
+            expected_kept=COLLECTIONS in late,
+            only_late=False,
+        )
+    capacity_periods.touch(connection, Period.DAY, day.start_on)
+    for period in PARENTS:
+        _pass_on(connection, period, day.start_on, instances)
+    connection.execute("DROP TABLE day_parts")
+    if capacity_expiry.expired_tables(connection, day.start_on) != gone:
+        raise ExpiredMeanwhile("samples were dropped while they were being read")
+
+
+def _pass_on(
+    connection: Connection[Any], period: Period, day: date, instances: Sequence[int]
+) -> None:
+    start = start_of(period, day)
+    known = capacity_periods.computed(connection, period, start, start).get(start)
+    if known is None or known.expired_at is None:
+        capacity_periods.mark_each(connection, ((period, start, one) for one in instances))
+        return
+    capacity_rollups.merge_parts(
+        connection,
+        period,
+        start,
+        instances,
+        kept=list(Scope),
+        expected_kept=True,
+        only_late=True,
+    )
+    capacity_periods.touch(connection, period, start)
+    if period is Period.MONTH:
+        quarter = start_of(Period.QUARTER, start)
+        capacity_periods.mark_each(
+            connection, ((Period.QUARTER, quarter, one) for one in instances)
+        )
