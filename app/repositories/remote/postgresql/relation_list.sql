@@ -1,5 +1,10 @@
 -- Which relations of this database hold bytes, whose part is each, how big was each when it was last vacuumed or analyzed (and may
 -- it be by what was counted since), and what changes whenever its files may have changed? Catalogs: see system_catalog_sizes.sql.
+WITH indexes AS MATERIALIZED (
+  SELECT x.indrelid, sum(f.relpages) AS pages, sum(f.relfilenode::bigint << 31 | f.relpages) AS mark
+  FROM pg_index AS x JOIN pg_class AS f ON f.oid = x.indexrelid
+  GROUP BY x.indrelid
+)
 SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, part.inhparent,
        c.relpages * b.bytes, (coalesce(t.relpages, 0) + coalesce(ti.pages, 0)) * b.bytes, coalesce(i.pages, 0) * b.bytes,
        greatest(c.relpages * b.bytes, pg_stat_get_live_tuples(c.oid) * 64)
@@ -23,16 +28,7 @@ CROSS JOIN (
 ) AS b
 LEFT JOIN pg_inherits AS part ON part.inhrelid = c.oid AND c.relispartition
 LEFT JOIN pg_class AS t ON t.oid = c.reltoastrelid
-LEFT JOIN (
-  SELECT x.indrelid, sum(f.relpages) AS pages, sum(f.relfilenode::bigint << 31 | f.relpages) AS mark
-  FROM pg_index AS x JOIN pg_class AS f ON f.oid = x.indexrelid
-  GROUP BY x.indrelid
-) AS i ON i.indrelid = c.oid
-LEFT JOIN (
-  SELECT x.indrelid, sum(f.relpages) AS pages, sum(f.relfilenode::bigint << 31 | f.relpages) AS mark
-  FROM pg_index AS x JOIN pg_class AS f ON f.oid = x.indexrelid
-  GROUP BY x.indrelid
-) AS ti ON ti.indrelid = t.oid
+LEFT JOIN indexes AS i ON i.indrelid = c.oid
+LEFT JOIN indexes AS ti ON ti.indrelid = t.oid
 WHERE c.relkind IN ('r', 'm', 'p', 'S')
   AND (n.nspname NOT IN ('pg_catalog', 'information_schema') OR c.oid = 'pg_largeobject'::regclass)
-ORDER BY c.oid

@@ -77,8 +77,8 @@ def read_database_sizes(
             rows(raw["partitioned_tables"], encoding), rows(raw["partition_bounds"], encoding)
         )
         del raw
-        system, without_large_objects = _system(session)
-        if without_large_objects:
+        system, large_objects = _system(session)
+        if large_objects is False:
             listed.pop(LARGE_OBJECTS_KEY, None)
         with_files = [one for one in listed.values() if one.kind != "p"]
         checkpoint()
@@ -88,6 +88,9 @@ def read_database_sizes(
         }
         relations = {SYSTEM_KEY: system}
         relations |= _relations(session, listed, said, guesses, budget)
+        if large_objects is None and _is_empty(relations.get(LARGE_OBJECTS_KEY)):
+            del relations[LARGE_OBJECTS_KEY]
+            guesses.pop(LARGE_OBJECTS_KEY, None)
         total: int | None = None
         error: int | None = 0
         if any(guesses.values()):
@@ -242,14 +245,21 @@ def _locked(message: str) -> ReadError:
     )
 
 
-def _system(session: Session) -> tuple[SizeOfRelation, bool]:
-    """Return the catalogs together, as one relation, and whether pg_largeobject is among them."""
+def _is_empty(relation: SizeOfRelation | None) -> bool:
+    return relation is not None and relation.data_bytes == 0
+
+
+def _system(session: Session) -> tuple[SizeOfRelation, bool | None]:
+    """Return the catalogs together, as one relation, and whether there are large objects.
+
+    Without any, pg_largeobject is one of them; None: it could not be told.
+    """
     raw, error = session.copy_rows("system_catalog_sizes", {})
     relation = SizeOfRelation(
         key=SYSTEM_KEY, schema=None, name=SYSTEM_NAME, kind=RelationKind.SYSTEM, unsized=error
     )
     if error is not None:
-        return relation, False
+        return relation, None
     ((*sizes, without_large_objects),) = rows(raw)
     data, toast, index = (int(size or 0) for size in sizes)
     sized = replace(
@@ -260,7 +270,7 @@ def _system(session: Session) -> tuple[SizeOfRelation, bool]:
         index_bytes=index,
         exact_at=datetime.now(UTC),
     )
-    return sized, without_large_objects == "t"
+    return sized, without_large_objects == "f"
 
 
 def _total(session: Session) -> int | None:

@@ -12,7 +12,6 @@ from app.constants.reading import FailureKind
 from app.repositories.remote.facts import ReadError
 from app.repositories.remote.sizes import Known, KnownSize
 
-_NEVER = datetime.min.replace(tzinfo=UTC)
 _BY_WEIGHT, _BY_AGE = 3, 1
 """Of four turns, how many go by weight and how many by age."""
 
@@ -41,8 +40,10 @@ class Listed(NamedTuple):
 
     @property
     def least_bytes(self) -> int:
-        """What it holds at least."""
-        return self.data_bytes + self.toast_bytes + self.index_bytes
+        """What it holds at least; a crash empties unlogged ones without correcting relpages."""
+        return (
+            0 if self.persistence == "u" else self.data_bytes + self.toast_bytes + self.index_bytes
+        )
 
 
 class Guess(NamedTuple):
@@ -61,23 +62,24 @@ def turns(listed: Sequence[Listed], known: Known) -> list[str]:
     """Return the keys in the order in which to measure them.
 
     1. By weight: first what nobody can estimate, then what has changed since it was measured (or
-       may have), the largest first; last what has not changed.
+       may have), the largest first; last what has not changed, the oldest first.
     2. By age: what was measured longest ago, changed or not; among those never measured a draw
        decides, a new one each time, so that none waits for ever.
     3. Three from the first order, one from the second, and so on, each only once.
     """
     lot = datetime.now(UTC).isoformat().encode()
 
-    def weight(one: Listed) -> tuple[int, int]:
+    def weight(one: Listed) -> tuple[int, float]:
         last = known.get(one.key)
+        if last is not None and last.exact_at is not None and unchanged(one, last):
+            return 2, last.exact_at.timestamp()
         likely = max(one.likely_bytes, last.total_bytes if last else 0)
-        if last is None and not one.told:
-            return 0, -likely
-        return (2 if unchanged(one, last) else 1), -likely
+        return (0 if last is None and not one.told else 1), -likely
 
-    def age(one: Listed) -> tuple[datetime, int]:
+    def age(one: Listed) -> tuple[float, int]:
         last = known.get(one.key)
-        return (last and last.exact_at) or _NEVER, zlib.crc32(lot + one.key.encode())
+        since = last.exact_at.timestamp() if last is not None and last.exact_at else 0.0
+        return since, zlib.crc32(lot + one.key.encode())
 
     by_weight = (one.key for one in sorted(listed, key=weight))
     by_age = (one.key for one in sorted(listed, key=age))
@@ -116,14 +118,15 @@ def guess(one: Listed, last: KnownSize | None) -> Guess | None:
             last.exact_at,
             last.total_bytes,
         )
+    pages = one.data_bytes + one.toast_bytes + one.index_bytes
     least = one.least_bytes
-    if last is not None and last.total_bytes >= least:
+    if last is not None and last.total_bytes >= pages:
         return Guess(
             last.total_bytes, last.data_bytes, last.toast_bytes, last.index_bytes, None, least
         )
     if last is None and not one.told:
         return None
-    return Guess(least, one.data_bytes, one.toast_bytes, one.index_bytes, None, least)
+    return Guess(pages, one.data_bytes, one.toast_bytes, one.index_bytes, None, least)
 
 
 def not_measured(seconds: float) -> ReadError:
