@@ -37,6 +37,7 @@ from app.services.schedule.schedule_service import (
 from app.services.schedule.wall_clock import WallClock
 from app.services.task_runs.execution import TaskFunction
 from app.tasks.accounts_sync_tasks import sync_accounts
+from app.tasks.capacity_aggregation_tasks import run_aggregation
 from app.tasks.capacity_collection_tasks import collect_capacity
 from app.tasks.log_cleanup_tasks import cleanup_logs
 from app.tasks.partition_management_tasks import manage_partitions
@@ -81,6 +82,15 @@ def register_jobs(scheduler: BaseScheduler, app: Flask) -> None:  # noqa: ARG001
         trigger=CronTrigger(hour=2, minute=0),
         id="sync_accounts_daily",
         name="每日账户同步",
+        replace_existing=True,
+    )
+
+    # 容量聚合 - 每天凌晨 3 点
+    scheduler.add_job(
+        func=run_aggregation,
+        trigger=CronTrigger(hour=3, minute=0),
+        id="capacity_aggregation_daily",
+        name="每日容量聚合",
         replace_existing=True,
     )
 
