@@ -16,6 +16,7 @@ import pymysql
 from pymysql.connections import Connection
 from pymysql.constants import CR, ER
 from pymysql.converters import conversions
+from pymysql.cursors import SSCursor
 
 from app.constants.engines import Engine, TlsMode
 from app.constants.reading import FailureKind
@@ -116,6 +117,23 @@ class Session:
         self.receipt.add(rows=len(rows))
         return rows
 
+    def stream(self, sql: str) -> Iterator[Row]:
+        """Yield the rows of an answer as they come, values as text; ask nothing else meanwhile.
+
+        Raises:
+            ReadError: whatever went wrong.
+
+        """
+        self.receipt.add(queries=1)
+        try:
+            with self.connection.cursor(SSCursor) as cursor:
+                cursor.execute(sql)
+                for row in cursor:
+                    self.receipt.add(rows=1, bytes=bytes_of(row))
+                    yield row
+        except (pymysql.err.MySQLError, OSError) as exc:
+            raise as_read_error(exc, self.target) from exc
+
     def ask_table(self, table: str, sql: str) -> tuple[Rows, bytes]:
         """Return the rows of a table of rights and their bytes, or note why there are none.
 
@@ -137,6 +155,11 @@ class Session:
         raw = marshal.dumps(rows, 2)  # version 2 keeps no references: equal rows, equal bytes
         self.receipt.add(bytes=len(raw))
         return rows, raw
+
+
+def bytes_of(row: Row) -> int:
+    """Return how much a row of text holds."""
+    return sum(map(len, filter(None, row)))
 
 
 @contextmanager
@@ -293,10 +316,11 @@ def _insist_on_engine(target: Target, version: str) -> None:
         raise ReadError(FailureKind.UNSUPPORTED, message, f"upgrade to {need} or later")
 
 
-def _ourselves(target: Target) -> str:
+def ourselves(target: Target) -> str:
+    """Return our account as statements name it; its host part only the server knows."""
     return "'" + target.username.replace("'", "''") + "'@'…'"
 
 
 def grants_needed(target: Target, tables: Iterable[str]) -> str:
     """Return the statements that let our account read these tables."""
-    return "\n".join(f"GRANT SELECT ON {table} TO {_ourselves(target)};" for table in tables)
+    return "\n".join(f"GRANT SELECT ON {table} TO {ourselves(target)};" for table in tables)
