@@ -32,7 +32,7 @@ from app.services.capacity_collection.reading import (
     skipped,
 )
 from app.services.instances.instances_service import instances_service
-from app.services.task_runs.fencing import fenced_transaction
+from app.services.task_runs.fencing import fenced_transaction, store_transaction
 from app.services.task_runs.items import ItemContext, ItemOutcome
 from app.services.task_runs.task_runs_service import task_runs_service
 
@@ -174,9 +174,8 @@ def _plan(
 
 def _asked(question: Callable[[Connection[Any]], None]) -> None:
     """Ask the store something, and hold no snapshot while others work."""
-    db.session.rollback()
-    question(db.session.connection().connection.driver_connection)  # type: ignore[arg-type] # psycopg's own
-    db.session.rollback()
+    with store_transaction() as connection:
+        question(connection)
 
 
 def _summary(troubles: Sequence[str]) -> str | None:
