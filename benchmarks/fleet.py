@@ -38,10 +38,10 @@ def working(app: Flask) -> Iterator[None]:
         worker.join()
 
 
-def run(instance_ids: Sequence[int]) -> Run:
+def run(instance_ids: Sequence[int], task: str = TASK) -> Run:
     """Ask for a run over these instances and wait for its end."""
     requested = task_runs_service.request(
-        TASK, trigger=Trigger.CLI, parameters={"instance_ids": list(instance_ids)}
+        task, trigger=Trigger.CLI, parameters={"instance_ids": list(instance_ids)}
     )
     summary = task_runs_service.wait(requested.run_id)
     assert summary.ended_at is not None

@@ -151,3 +151,23 @@ def _superuser(server: EmbeddedPostgres, database: str = "postgres") -> psycopg.
 
 def _parts(names: list[str], size: int) -> list[list[str]]:
     return [names[start : start + size] for start in range(0, len(names), size)]
+
+
+def databases(server: EmbeddedPostgres, count: int) -> None:
+    """Make so many databases, as they come."""
+    with _superuser(server) as connection:
+        for number in range(count):
+            connection.execute(f"CREATE DATABASE tenant_{number}")
+
+
+def tables(server: EmbeddedPostgres, schemas: int, count: int) -> None:
+    """Make so many tables with a primary key and some rows, in so many schemas of one database."""
+    with _superuser(server) as connection:
+        for schema in range(schemas):
+            first, following = schema * count // schemas, (schema + 1) * count // schemas
+            connection.execute(
+                f"DO $$ BEGIN CREATE SCHEMA app_{schema}; FOR i IN {first}..{following - 1} LOOP"
+                f" EXECUTE format('CREATE TABLE app_{schema}.t_%s (id int PRIMARY KEY, note text)',"
+                f" i); EXECUTE format('INSERT INTO app_{schema}.t_%s SELECT n, repeat(''x'', 50)"
+                " FROM generate_series(1, %s) AS n', i, i % 200); END LOOP; END $$"
+            )

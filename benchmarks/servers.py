@@ -79,6 +79,7 @@ def target_server(place: Path, name: str) -> Iterator[EmbeddedPostgres]:
         with psycopg.connect(server.conninfo, autocommit=True) as connection:
             connection.execute("SELECT pg_reload_conf()")
             connection.execute(f"CREATE ROLE {MONITOR} LOGIN PASSWORD '{PASSWORD}'")
+            connection.execute(f"GRANT pg_read_all_stats TO {MONITOR}")  # sizes need it
         yield server
 
 

@@ -18,9 +18,11 @@ from app.models import TaskRunItem, db
 from app.repositories import task_runs
 from app.repositories.remote.facts import Target
 from app.services.accounts_sync.accounts_sync_service import TASK, accounts_sync_service
+from app.services.capacity_collection.capacity_collection_service import TASK as COLLECT
+from app.services.capacity_collection.capacity_collection_service import capacity_collection_service
 from app.services.credentials.credentials_service import credentials_service
 from app.services.instances.instances_service import instances_service
-from app.services.task_runs.items import ItemContext
+from app.services.task_runs.items import ItemContext, Work
 
 
 @dataclass(frozen=True)
@@ -62,10 +64,10 @@ def add_credential(target: Target) -> None:
     credentials_service.add("monitor", target.username, target.password)
 
 
-def begin(instance_id: int) -> ItemContext:
+def begin(instance_id: int, task: str = TASK) -> ItemContext:
     """Make a run over one instance and take its item, as a worker does."""
     run_id = task_runs.insert_if_idle(
-        db.session, task=TASK, trigger=Trigger.MANUAL, requested_by=None, parameters={}
+        db.session, task=task, trigger=Trigger.MANUAL, requested_by=None, parameters={}
     )
     assert run_id is not None
     task_runs.plan(db.session, run_id, 1)
@@ -73,18 +75,26 @@ def begin(instance_id: int) -> ItemContext:
     begun = task_runs.begin_item(db.session, item_id)
     assert begun is not None
     db.session.commit()
-    return ItemContext(run_id, item_id, instance_id, begun.attempt, TASK, db.sessionmaker)
+    return ItemContext(run_id, item_id, instance_id, begun.attempt, task, db.sessionmaker)
 
 
 def sync(instance_id: int) -> Sync:
     """Sync one instance, store's writes and all, and return what it took."""
-    item = begin(instance_id)
+    return _done(begin(instance_id), accounts_sync_service.sync_one)
+
+
+def collect(instance_id: int) -> Sync:
+    """Collect the sizes of one instance, store's writes and all, and return what it took."""
+    return _done(begin(instance_id, COLLECT), capacity_collection_service.collect_one)
+
+
+def _done(item: ItemContext, work: Work) -> Sync:
     started = time.perf_counter()
-    accounts_sync_service.sync_one(item)
+    work(item)
     seconds = time.perf_counter() - started
     row = db.session.get_one(TaskRunItem, item.item_id)
     if row.state != State.SUCCEEDED:
-        raise RuntimeError(f"the sync ended as {row.state}: {row.error}")
+        raise RuntimeError(f"it ended as {row.state}: {row.error}")
     found = Sync(seconds, dict(row.receipt or {}), dict(row.coverage or {}))
     db.session.rollback()
     return found
