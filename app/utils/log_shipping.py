@@ -96,18 +96,19 @@ class LogShipper:
         What is said afterwards is on the console only.
         """
         atexit.unregister(self.close)
-        send_events_to(None, self._level, only_if=self.take)
         if self._closing.is_set():
             return
         self._closing.set()
-        self._wake()
+        self.queue.worth_sending.set()
+        self.queue.half_full.set()
         until = time.monotonic() + timeout_seconds
         for thread in self._threads:
             thread.join(max(0.2, until - time.monotonic()))
         self._abandoned.set()
+        send_events_to(None, self._level, only_if=self.take)
         if self._file is not None:
             if not self._threads[1].is_alive():  # else the disk hangs
-                self._spill(self._file)
+                self._keep_the_rest(self._file)
             self._file.close()
         if not any(thread.is_alive() for thread in self._threads):
             self._hang_up()
@@ -119,7 +120,7 @@ class LogShipper:
         while self._pending(wanted):
             if time.monotonic() > until:
                 return False
-            self._wake()
+            self.queue.worth_sending.set()
             time.sleep(0.02)
         return True
 
@@ -127,10 +128,6 @@ class LogShipper:
         oldest = self.queue.oldest_sequence()
         in_memory = oldest is not None and oldest <= wanted
         return in_memory or (self._file is not None and self._file.unread)
-
-    def _wake(self) -> None:
-        self.queue.worth_sending.set()
-        self.queue.half_full.set()
 
     # The sending thread ------------------------------------------------------------------------
 
@@ -144,6 +141,8 @@ class LogShipper:
                     orphans_at = time.monotonic() + ORPHANS_EVERY_SECONDS
                 sent = self._send_next()
             except StoreAway as away:
+                if self._abandoned.is_set():
+                    return
                 self._note_absence(away)
                 if self._closing.is_set():
                     return
@@ -171,7 +170,9 @@ class LogShipper:
         file = self._file
         if file is not None and file.unread:
             entries, ends_at, damaged = file.first()
-            self._send(self.producer, entries, self._lost() + damaged)
+            arrived = self._send(self.producer, entries, self._lost() + damaged)
+            if entries and arrived < entries[-1].sequence:
+                return True  # the same once more; what has arrived is known by its sequence
             self._damaged += damaged
             self._from_file += len(entries)
             file.forget(ends_at)
@@ -259,6 +260,8 @@ class LogShipper:
         told = False
         while not self._closing.is_set():
             crowded = self.queue.half_full.wait(LOOK_SECONDS)
+            if self._closing.is_set():
+                return  # what is left is looked after by whoever closes
             self.queue.half_full.clear()
             oldest = self.queue.oldest_sequence()
             late = oldest is not None and (oldest <= seen_before or self._away_since is not None)
@@ -278,6 +281,17 @@ class LogShipper:
                     self._closing.wait(LOOK_SECONDS)
             if not crowded:
                 seen, seen_before = self.queue.sequence, seen
+
+    def _keep_the_rest(self, file: SpillFile) -> None:
+        try:
+            self._spill(file)
+        except OSError as failure:
+            logger.error(  # noqa: TRY400 - the traceback would say nothing
+                "Log entries are lost: neither the store nor the disk takes them",
+                module="log_centre",
+                entries=len(self.queue.everything()),
+                error=str(failure),
+            )
 
     def _spill(self, file: SpillFile) -> None:
         """Move what is in memory to the end of the file."""
