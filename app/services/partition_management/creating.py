@@ -53,14 +53,14 @@ def plan_table(state: TableState, now: datetime, report: Report) -> None:
 
 
 def create_for(state: TableState, now: datetime, patience: Patience, report: Report) -> None:
-    """Make what is missing of a table; stops at the first lock that is in the way for long."""
+    """Make what is missing of a table; stops where a lock is in the way for long."""
     table = state.policy.table
     if state.default is None:
         try:
             patiently(table, patience, lambda connection: make_default(connection, table, patience))
         except Failed as failed:
             report.fail(table, f"{table}_default", f"it cannot be made: {failed}")
-            if failed.locked:
+            if failed.hopeless:
                 return
         else:
             _tell_default(state, report)
@@ -73,7 +73,7 @@ def create_for(state: TableState, now: datetime, patience: Patience, report: Rep
         try:
             moved = patiently(table, patience, make)
         except Failed as failed:
-            if failed.locked:
+            if failed.hopeless:
                 others = len(wanted) - position - 1
                 more = f" {others} more partitions were not tried." if others else ""
                 report.fail(table, creation.name, f"it cannot be made now: {failed}{more}")

@@ -104,7 +104,7 @@ def drop_expired(
             report.refuse(policy.table, part.name, str(refusal))
         except Failed as failed:
             report.fail(policy.table, part.name, f"it cannot be dropped: {failed}")
-            if failed.locked and not report.dry_run:
+            if failed.hopeless and not report.dry_run:
                 return
         else:
             report.dropped.append(told)
@@ -114,15 +114,14 @@ def _look(
     state: TableState, held_by: Partition | None, partition: Partition, limits: Limits
 ) -> None:
     """Raise Refusal if a partition would have to stay."""
-    if held_by is None or partition.span is None:
+    if held_by is None or partition.span is None or not state.policy.sealed_first:
         return
     span = partition.span
 
     def look(connection: Connection) -> None:
         wait_for_locks(connection, f"{SHORT.first_ms}ms")
-        if state.policy.sealed_first:
-            times = drops.times_of(connection, state.policy, held_by.quoted_name, span)
-            _refuse(drops.blockers(connection, state.policy, times, limits.zone))
+        times = drops.times_of(connection, state.policy, held_by.quoted_name, span)
+        _refuse(drops.blockers(connection, state.policy, times, limits.zone))
 
     patiently(state.policy.table, SHORT, look)
 
@@ -177,7 +176,7 @@ def _lock_all(connection: Connection, partition: Partition, patience: Patience) 
             if not is_lock_trouble(error):
                 raise
             if not pauses:
-                raise Failed(told_of(error, partition.table), locked=True) from error
+                raise Failed(told_of(error, partition.table), hopeless=True) from error
         else:
             return
         time.sleep(pauses.pop(0))

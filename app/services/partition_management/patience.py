@@ -26,10 +26,10 @@ SHORT = Patience(first_ms=500, further_ms=250, pauses_seconds=())
 class Failed(Exception):  # noqa: N818 - how a step ended
     """One step did not work; the message says why."""
 
-    def __init__(self, reason: str, *, locked: bool = False) -> None:
+    def __init__(self, reason: str, *, hopeless: bool = False) -> None:
         super().__init__(reason)
-        self.locked = locked
-        """Whether somebody held a lock: the next step on the same table would wait as well."""
+        self.hopeless = hopeless
+        """Whether the next step on the same table would fare no better: a lock, or no store."""
 
 
 def patiently(table: str, patience: Patience, work: Callable[[Connection], T]) -> T:
@@ -47,7 +47,8 @@ def patiently(table: str, patience: Patience, work: Callable[[Connection], T]) -
         except (DBAPIError, SomebodyWaits, NameTaken) as error:
             locked = is_lock_trouble(error)
             if not locked or not pauses:
-                raise Failed(told_of(error, table), locked=locked) from error
+                lost = isinstance(error, DBAPIError) and error.connection_invalidated
+                raise Failed(told_of(error, table), hopeless=locked or lost) from error
         time.sleep(pauses.pop(0))
 
 
