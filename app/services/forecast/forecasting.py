@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from app.services.forecast.backtest import (
+    USUAL,
     Backtest,
     backtest,
     bounds,
@@ -64,7 +65,7 @@ def calibrate(learned: Iterable[Learned]) -> Floats:
     """Return the quantiles of the errors of a whole fleet, for ``foretell``."""
     every = [one.done for one in learned]
     if not every:
-        return quantiles(backtest(np.zeros((0, 1))))
+        return USUAL
     return quantiles(
         Backtest(
             np.concatenate([done.errors for done in every]),
