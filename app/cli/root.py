@@ -11,6 +11,8 @@ import click
 from app import __version__
 from app.cli.accounts import accounts
 from app.cli.capacity import capacity
+from app.cli.capacity_forecast import forecast, limit
+from app.cli.capacity_growth import aggregate, growth
 from app.cli.credential import credential
 from app.cli.demo import demo
 from app.cli.errors import EXIT_CODES, Exit, tell
@@ -65,6 +67,7 @@ for _command in (
     jobs,
     accounts,
     capacity,
+    aggregate,
     logs,
     partitions,
     db,
@@ -73,6 +76,9 @@ for _command in (
     demo,
 ):
     cli.add_command(_command)
+
+for _command in (growth, forecast, limit):
+    capacity.add_command(_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
