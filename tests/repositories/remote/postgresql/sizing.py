@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -82,6 +83,12 @@ def total(sizes: DatabaseSizes) -> int:
 
 def impatient(target: Target, *, statement: float = 60.0, lock: float = 2.0) -> Target:
     return replace(target, statement_timeout_seconds=statement, lock_timeout_seconds=lock)
+
+
+def let_statistics_arrive(server: PostgresqlServer) -> None:
+    """Wait for the collector process that counted until version 14: it writes every half second."""
+    if server.major < 15:
+        time.sleep(1.5)
 
 
 class Disk:

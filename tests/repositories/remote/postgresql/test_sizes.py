@@ -16,6 +16,7 @@ from tests.repositories.remote.postgresql.sizing import (
     Disk,
     by_name,
     database_sizes,
+    let_statistics_arrive,
     server_sizes,
     tablespace,
     total,
@@ -221,6 +222,7 @@ def test_a_plain_login_gets_the_sizes_of_all_relations(every_kind: PostgresqlSer
 def test_what_was_measured_says_when_and_a_mark_that_moves_with_every_change(
     every_kind: PostgresqlServer,
 ) -> None:
+    let_statistics_arrive(every_kind)
     before = datetime.now(UTC)
     first = by_name(database_sizes(every_kind))
     for one in first.values():
@@ -242,6 +244,7 @@ def test_what_was_measured_says_when_and_a_mark_that_moves_with_every_change(
         "parted_1": "VACUUM parted_1",
     }
     every_kind.run(*changes.values(), database="app")
+    let_statistics_arrive(every_kind)
     third = by_name(database_sizes(every_kind))
     moved = {name for name in first if first[name].change_mark != third[name].change_mark}
     assert moved == set(changes)

@@ -22,6 +22,7 @@ from tests.fixtures.postgresql import PostgresqlServer
 from tests.repositories.remote.postgresql.sizing import (
     by_name,
     database_sizes,
+    let_statistics_arrive,
     remembered,
 )
 
@@ -52,6 +53,7 @@ def app(postgresql: PostgresqlServer) -> PostgresqlServer:
         "VACUUM part",
         database="app",
     )
+    let_statistics_arrive(postgresql)
     return postgresql
 
 
@@ -87,6 +89,7 @@ def test_of_what_nobody_can_estimate_the_size_is_unknown_and_not_nothing(
     app: PostgresqlServer,
 ) -> None:
     app.run("CREATE TABLE other AS SELECT generate_series(1, 9000) AS a", database="app")
+    let_statistics_arrive(app)
     sizes = by_name(database_sizes(app, seconds=0))
     unknown = {name for name, one in sizes.items() if one.total_bytes is None}
     assert unknown | {"new", "other"} == {"new", "other"}
@@ -133,6 +136,7 @@ def test_an_unchanged_relation_keeps_the_time_at_which_it_was_measured_and_a_cha
         "INSERT INTO grown SELECT g, repeat('x', 100) FROM generate_series(60001, 90000) AS g",
         database="app",
     )
+    let_statistics_arrive(app)
     since = datetime.now(UTC)
     sizes = database_sizes(app, known=remembered(first), seconds=0)
     assert sizes.error_bytes is not None
