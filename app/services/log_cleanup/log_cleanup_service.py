@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -78,18 +79,16 @@ class LogCleanupService:
         now = _now()
         deleted: dict[str, int] = {}
         failures: dict[str, str] = {}
+        kept: list[dict[str, Any]] = []
         parts = self._parts(settings, limits, now)
         for name, part in parts.items():
-            try:
+            with _on_its_own(name, failures):
                 for what, count in part().items():
                     deleted[what] = deleted.get(what, 0) + count
-            except Exception as error:
-                db.session.rollback()
-                failures[name] = f"{type(error).__name__}: {error}".strip()
-                logger.exception("A part of log cleanup failed", module="log_cleanup", part=name)
-        kept = [asdict(row) | {"oldest_at": _text(row.oldest_at)} for row in self.retention()]
+        with _on_its_own("retention", failures):
+            kept = [asdict(row) | {"oldest_at": _text(row.oldest_at)} for row in self.retention()]
         return {
-            "success_count": len(parts) - len(failures),
+            "success_count": len(parts) + 1 - len(failures),
             "failed_count": len(failures),
             "deleted": deleted,
             "failures": failures,
@@ -138,6 +137,17 @@ class LogCleanupService:
                 settings.data_dir, limits["log_entries_error"].before(now), now
             ),
         }
+
+
+@contextmanager
+def _on_its_own(part: str, failures: dict[str, str]) -> Iterator[None]:
+    """Note what goes wrong in the block, and go on."""
+    try:
+        yield
+    except Exception as error:
+        db.session.rollback()
+        failures[part] = f"{type(error).__name__}: {error}".strip()
+        logger.exception("A part of log cleanup failed", module="log_cleanup", part=part)
 
 
 def _drop_log_partitions() -> dict[str, int]:

@@ -218,8 +218,8 @@ def test_nothing_is_twice_and_nothing_missing_whatever_becomes_of_the_answers(
     assert flushed
     rows = logged("event = 'said'")
     assert [row["sequence"] for row in rows] == list(range(1, 12_001))
-    for thread in range(3):
-        numbers = [row["fields"]["number"] for row in rows if row["fields"]["thread"] == thread]
+    for speaker in range(3):
+        numbers = [row["fields"]["number"] for row in rows if row["fields"]["thread"] == speaker]
         assert numbers == list(range(4000))
 
 
