@@ -20,6 +20,7 @@ from app.services.capacity_aggregation.transactions import (
     short_transaction,
     transaction,
 )
+from app.services.forecast.forecast_service import forecast_service
 from app.utils.periods import day_of
 
 _REFUSED_TOLD = 31
@@ -35,6 +36,7 @@ class CapacityAggregationService:
         2. Mark what was computed in another zone, and the days that are asked for.
         3. Compute days, then weeks and months from them, then quarters.
         4. Seal what ended long enough ago.
+        5. Foretell anew when everything is full.
 
         Each step commits by itself, so that it can be ended anywhere and begun again. What cannot
         be computed keeps its marks, and hinders nothing else.
@@ -47,7 +49,8 @@ class CapacityAggregationService:
             ``success_count`` and ``failed_count`` (periods), ``days``, ``weeks``, ``months``,
             ``quarters``, ``unsealed``, ``sealed``, ``refused_days`` (asked for, but samples of
             them are gone), ``refused_count``, ``other_zone_days`` (they stay as an earlier zone
-            bounded them), ``errors`` (the first few).
+            bounded them), ``errors`` (the first few), ``forecast`` (what it computed, or its
+            ``error``, which fails nothing else).
 
         Raises:
             Refused: The days that are asked for make no sense.
@@ -74,6 +77,7 @@ class CapacityAggregationService:
             "other_zone_days": other_zone,
             "errors": [error for outcome in outcomes.values() for error in outcome.errors],
         }
+        result["forecast"] = forecast_service.refresh_or_tell()
         if refused:
             result["note"] = (
                 f"{len(refused)} days cannot be computed again, because samples of them have"

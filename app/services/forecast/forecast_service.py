@@ -31,6 +31,9 @@ from app.services.forecast.verdicts import (
 )
 from app.utils.periods import day_of
 from app.utils.refusal import NotFound, Refused
+from app.utils.structlog_config import get_system_logger
+
+logger = get_system_logger()
 
 _OBJECTS_AT_ONCE = 2048
 
@@ -138,6 +141,15 @@ class ForecastService:
             "statuses": {str(status): statuses[status] for status in ForecastStatus},
             "seconds": round(time.monotonic() - began, 3),
         }
+
+    def refresh_or_tell(self) -> dict[str, Any]:
+        """Compute every forecast anew, or return and log why not; the old ones stay then."""
+        try:
+            return self.refresh()
+        except Exception as error:  # noqa: BLE001 - recorded: what it follows upon has succeeded
+            db.session.rollback()
+            logger.exception("The forecast could not be computed", module="forecast")
+            return {"error": f"{type(error).__name__}: {error}"}
 
     def list_forecasts(
         self,

@@ -280,3 +280,20 @@ def test_history_older_than_400_days_is_left_alone(app: Flask) -> None:  # noqa:
     row = refreshed()["shop"]
     assert row.history_days == 400
     assert row.days_to_limit == 101
+
+
+def test_the_forecast_follows_upon_the_aggregation_and_its_failure_fails_nothing_else() -> None:
+    from app.services.capacity_aggregation.capacity_aggregation_service import (
+        capacity_aggregation_service,
+    )
+
+    database_with(growing(30))
+    done = capacity_aggregation_service.aggregate()
+    assert done["forecast"]["forecast_count"] == 2
+    assert done["forecast"]["statuses"]["no_limit"] == 1
+    connection().execute("ALTER TABLE capacity_limits RENAME TO elsewhere")
+    db.session.commit()
+    done = capacity_aggregation_service.aggregate()
+    assert done["forecast"]["error"].startswith("UndefinedTable: ")
+    assert done["failed_count"] == 0
+    assert len(forecast_service.list_forecasts().rows) == 2  # those of before
