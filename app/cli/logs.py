@@ -218,20 +218,20 @@ def retention(as_json: bool, wide: bool) -> None:
     write_table(
         [
             Column("NAME", key=True),
-            Column("LIMIT", right=True, least=7),
+            Column("LIMIT", right=True, least=16),
             Column("KEPT", right=True, least=6),
-            Column("OLDEST", least=16),
-            Column("ROWS", right=True),
-            Column("SIZE", right=True),
+            Column("ROWS", right=True, least=5),
+            Column("SIZE", right=True, least=9),
+            Column("OLDEST", least=16, optional=True),
         ],
         [
             [
                 row.name,
                 _limit(row),
                 "–" if row.kept_days is None else f"{row.kept_days:.1f} d",
-                when(row.oldest_at, shown_zone),
                 "–" if row.row_count is None else f"{row.row_count:,}",
                 "–" if row.total_bytes is None else size_text(row.total_bytes),
+                when(row.oldest_at, shown_zone),
             ]
             for row in rows
         ],

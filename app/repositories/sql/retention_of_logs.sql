@@ -1,6 +1,6 @@
 -- How many entries of one severity class are kept, about, how big are they, how old is the oldest?
 SELECT
-    sum(greatest(class.reltuples, 0))::bigint AS row_count,
+    sum(greatest(class.reltuples, pg_stat_get_live_tuples(class.oid), 0))::bigint AS row_count,
     sum(pg_total_relation_size(tree.relid))::bigint AS total_bytes,
     (
         SELECT min(entry.occurred_at)
