@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from psycopg import Connection, sql
@@ -69,23 +69,44 @@ def expire(
 def expire_days(connection: Connection[Any], first: date, after_last: date) -> None:
     """Prepare weeks and months for the dropping of the states of some days.
 
-    They are known by their own states alone from now on. To be called in the transaction that drops
-    a partition of ``capacity_rollups_day``, which has seen that all of them are sealed.
+    They are known by their own states alone from now on, and whatever comes for any day of them is
+    late, unless samples of that day are there still. To be called in the transaction that drops a
+    partition of ``capacity_rollups_day``, which has seen that all of them are sealed, and that no
+    samples are left of the days that go.
     """
-    bounds = {"first": first, "after_last": after_last, "table": capacity_rollups.DAYS}
-    connection.execute(
-        "UPDATE capacity_periods SET expired_at = coalesce(expired_at, clock_timestamp())"
-        " WHERE start_on < %(after_last)s AND (period = 'day' AND start_on >= %(first)s"
-        "  OR period = 'week' AND start_on + 7 > %(first)s"
-        "  OR period = 'month' AND start_on + interval '1 month' > %(first)s)",
-        bounds,
-    )
+    days = {
+        "first": first,
+        "after_last": after_last,
+        "week_first": first - timedelta(days=first.weekday()),
+        "week_after_last": after_last + timedelta(days=-after_last.weekday() % 7),
+    }
     connection.execute(
         "INSERT INTO expired_samples (table_name, start_on, whole)"
         " SELECT %(table)s, start_on, true FROM capacity_periods"
         " WHERE period = 'day' AND start_on >= %(first)s AND start_on < %(after_last)s"
         " ON CONFLICT DO NOTHING",
-        bounds,
+        {**days, "table": capacity_rollups.DAYS},
+    )
+    for table in (capacity_rollups.COLLECTIONS, *capacity_rollups.SAMPLES_OF.values()):
+        connection.execute(
+            sql.SQL(
+                "INSERT INTO expired_samples (table_name, start_on, whole)"
+                " SELECT %(table)s, start_on, true FROM capacity_periods AS p"
+                " WHERE period = 'day' AND start_on >= %(week_first)s"
+                " AND start_on < %(week_after_last)s AND NOT EXISTS (SELECT FROM {}"
+                "  WHERE collected_at >= p.starts_at AND collected_at < p.ends_at)"
+                " ON CONFLICT DO NOTHING"
+            ).format(sql.Identifier(table)),
+            {**days, "table": table},
+        )
+    connection.execute(
+        "UPDATE capacity_periods AS p SET expired_at = coalesce(expired_at, clock_timestamp())"
+        " WHERE period = 'week' AND start_on < %(after_last)s AND start_on + 7 > %(first)s"
+        "  OR period = 'month' AND start_on < %(after_last)s"
+        "   AND start_on + interval '1 month' > %(first)s"
+        "  OR period = 'day' AND start_on >= %(week_first)s AND start_on < %(week_after_last)s"
+        "   AND EXISTS (SELECT FROM expired_samples AS s WHERE s.start_on = p.start_on)",
+        days,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 from psycopg import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.constants.capacity import Period
 from app.models import db
@@ -74,14 +75,22 @@ def short_transaction() -> Iterator[Connection[Any]]:
         The psycopg connection beneath the session.
 
     """
-    db.session.rollback()
+    roll_back()
     try:
         connection: Connection[Any] = db.session.connection().connection.driver_connection  # type: ignore[assignment]
         yield connection
         db.session.commit()
     except BaseException:
-        db.session.rollback()
+        roll_back()
         raise
+
+
+def roll_back() -> None:
+    """End the transaction, or give up the connection if it is gone: the next one is another."""
+    try:
+        db.session.rollback()
+    except SQLAlchemyError:
+        db.session.invalidate()
 
 
 def in_batches(period: Period, starts: Sequence[date], work: Work) -> Outcome:
