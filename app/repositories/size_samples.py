@@ -76,9 +76,10 @@ def end(
 def last_sizes(connection: Connection[Any], database_ids: Sequence[int]) -> dict[int, LastSizes]:
     """Return when each of these databases was sized last."""
     rows = connection.execute(
+        # the limit keeps it one look into one partition for each database, whatever is believed
         "SELECT d.id, d.sized_at, d.relations_at, coalesce(s.relation_count, 0)"
-        " FROM databases AS d LEFT JOIN database_sizes AS s"
-        "  ON s.database_id = d.id AND s.collected_at = d.relations_at"
+        " FROM databases AS d LEFT JOIN LATERAL (SELECT relation_count FROM database_sizes"
+        "  WHERE database_id = d.id AND collected_at = d.relations_at LIMIT 1) AS s ON true"
         " WHERE d.id = ANY (%s)",
         (list(database_ids),),
     )
