@@ -146,7 +146,7 @@ class ForecastService:
         """Compute every forecast anew, or return and log why not; the old ones stay then."""
         try:
             return self.refresh()
-        except Exception as error:  # noqa: BLE001 - recorded: what it follows upon has succeeded
+        except Exception as error:
             db.session.rollback()
             logger.exception("The forecast could not be computed", module="forecast")
             return {"error": f"{type(error).__name__}: {error}"}
