@@ -180,16 +180,14 @@ def write_health(connection: Connection, health: dict[str, Any]) -> None:
     connection.execute(statement.on_conflict_do_update(index_elements=["table_name"], set_=changed))
 
 
-def lock_waits(connection: Connection, quoted_name: str) -> bool:
-    """Tell whether anybody waits for a lock on this table."""
+def somebody_waits(connection: Connection) -> bool:
+    """Tell whether anybody waits for a lock that this session holds."""
     return bool(
         connection.scalar(
             text(
-                "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'relation' AND NOT granted"
-                " AND relation = to_regclass(:name)"
-                " AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))"
-            ),
-            {"name": quoted_name},
+                "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted"
+                " AND pg_backend_pid() = ANY (pg_blocking_pids(pid)))"
+            )
         )
     )
 
@@ -197,11 +195,6 @@ def lock_waits(connection: Connection, quoted_name: str) -> bool:
 def ask(connection: Connection, name: str, parameters: dict[str, Any]) -> Sequence[RowMapping]:
     """Return the rows of a statement in a file."""
     return connection.exec_driver_sql(load_sql(PACKAGE, name), parameters).mappings().all()
-
-
-def tell(connection: Connection, name: str, parameters: dict[str, Any]) -> int:
-    """Execute a statement in a file and return how many rows it changed."""
-    return connection.exec_driver_sql(load_sql(PACKAGE, name), parameters).rowcount
 
 
 def _verbatim(statement: str) -> str:

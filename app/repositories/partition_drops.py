@@ -4,26 +4,28 @@ How a partition goes, in one transaction, without a row being lost or anybody pa
 deadlock with us:
 
 1. Lock the partition against writers. While this is waited for nothing is held.
-2. Look which rows it has, and whether they may go; export it. Others may read it all the while.
-3. Unless somebody waits for the partition by now, lock the table, its default partition and the
-   partition against everybody, within a time that is shorter than PostgreSQL's deadlock_timeout.
+2. Look which rows it has, and whether they may go; export it; write down that they are gone.
+   Others may read it all the while.
+3. Unless somebody waits for us by now, lock the table, its default partition and the partition
+   against everybody, within a time that is shorter than PostgreSQL's deadlock_timeout.
 4. Look again whether the rows may go: an aggregation that had begun meanwhile holds a mark.
-5. Write down that they are gone, and drop it.
+5. Drop it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from psycopg import Connection as PsycopgConnection
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, RowMapping, text
 
 from app.constants.capacity import Period
 from app.constants.partitions import PartitionPolicy
-from app.repositories.partition_catalog import Partition, ask, lock_waits, tell
+from app.repositories import capacity_expiry
+from app.repositories.partition_catalog import Partition, ask, somebody_waits
 from app.repositories.partitions import (
     Patience,
     Span,
@@ -37,7 +39,7 @@ from app.utils.periods import day_of
 
 
 class SomebodyWaits(Exception):  # noqa: N818 - it says why this is not the time
-    """Somebody waits for the partition: to go on could make him the victim of a deadlock."""
+    """Somebody waits for us: to go on could make him the victim of a deadlock."""
 
 
 def keep_writers_out(connection: Connection, partition: Partition, patience: Patience) -> None:
@@ -53,8 +55,8 @@ def keep_everybody_out(connection: Connection, partition: Partition, patience: P
         SomebodyWaits: it was not tried.
 
     """
-    if lock_waits(connection, partition.quoted_name):
-        raise SomebodyWaits(f"somebody waits to write into {partition.name}")
+    if somebody_waits(connection):
+        raise SomebodyWaits(f"somebody waits for {partition.name}, to write into it")
     wait_for_locks(connection, f"{patience.further_ms}ms")
     lock(connection, f"ONLY {partition.table}", "ACCESS EXCLUSIVE")
     default = default_of(connection, partition.table)
@@ -85,38 +87,45 @@ def blockers(
     if not policy.sealed_first or not times:
         return []
     if policy.of_days:
-        rows = ask(connection, "periods_that_are_not_sealed.sql", {"days": list(times)})
-        return [_sentence(row["period"], row["start_on"], row["reason"]) for row in rows]
-    days = _days(times, zone)
-    parameters = {
-        "days": list(days),
-        "firsts": [first for first, _ in days.values()],
-        "lasts": [last for _, last in days.values()],
-    }
-    rows = ask(connection, "days_that_are_not_sealed.sql", parameters)
-    return [_sentence(Period.DAY, row["day"], row["reason"]) for row in rows]
+        days = {"days": list(times)}
+        rows = ask(connection, "periods_that_are_not_sealed.sql", days)
+        told = [_sentence(row["period"], row["start_on"], row["reason"]) for row in rows]
+        return told + [
+            f"{row['table_name']} still has samples of its days: they have to expire first"
+            for row in ask(connection, "samples_of_days.sql", days)
+        ]
+    moments = [moment for moment in times if isinstance(moment, datetime)]
+    day_by_moment = {moment: day_of(moment, zone) for moment in sorted(moments)}
+    rows = ask(
+        connection,
+        "days_around.sql",
+        {
+            "first_at": min(day_by_moment),
+            "last_at": max(day_by_moment),
+            "first_on": min(day_by_moment.values()),
+            "last_on": max(day_by_moment.values()),
+        },
+    )
+    return [_sentence(Period.DAY, day, why) for day, why in _days_in_the_way(day_by_moment, rows)]
 
 
 def write_expiry(
-    connection: Connection,
-    policy: PartitionPolicy,
-    times: Sequence[datetime] | Sequence[date],
-    zone: ZoneInfo,
+    connection: Connection, policy: PartitionPolicy, partition: Partition, span: Span
 ) -> None:
-    """Write down that rows of these times are gone, so that nothing is computed without them."""
-    if not policy.sealed_first or not times:
+    """Write down that the rows of a partition are gone, and keep what is needed of them."""
+    if not policy.sealed_first:
         return
+    driver = _driver_of(connection)
     if policy.of_days:
-        tell(connection, "expire_periods_of_days.sql", {"days": list(times)})
+        capacity_expiry.expire_days(driver, span.lower.date(), span.upper.date())
     else:
-        tell(connection, "expire_days.sql", {"days": list(_days(times, zone))})
+        capacity_expiry.expire(driver, policy.table, partition.name, span.lower, span.upper)
 
 
 def csv_of(connection: Connection, partition: Partition) -> Generator[bytes, None, int]:
     """Yield a partition as CSV with a header; return how many rows that were."""
-    driver: PsycopgConnection[Any] = connection.connection.driver_connection  # type: ignore[assignment]
     statement = f"COPY (SELECT * FROM {partition.quoted_name}) TO STDOUT (FORMAT csv, HEADER)"  # noqa: S608 - quoted by the store
-    with driver.cursor() as cursor:
+    with _driver_of(connection).cursor() as cursor:
         with cursor.copy(statement.encode()) as copy:
             yield from map(bytes, copy)
         return cursor.rowcount
@@ -127,17 +136,35 @@ def drop(connection: Connection, partition: Partition) -> None:
     ddl(connection, f"DROP TABLE {partition.quoted_name}")
 
 
-def _days(
-    moments: Sequence[datetime] | Sequence[date], zone: ZoneInfo
-) -> dict[date, tuple[datetime, datetime]]:
-    """Return the first and the last moment of each local day."""
-    days: dict[date, tuple[datetime, datetime]] = {}
-    for moment in moments:
-        assert isinstance(moment, datetime)  # noqa: S101 - the column of a table of moments
-        day = day_of(moment, zone)
-        first, last = days.get(day, (moment, moment))
-        days[day] = min(first, moment), max(last, moment)
-    return days
+def _days_in_the_way(
+    day_by_moment: Mapping[datetime, date], rows: Sequence[RowMapping]
+) -> list[tuple[date, str]]:
+    """Return which days of these moments are not sealed, and why, each once.
+
+    A moment belongs to each aggregated day within whose bounds it lies; that is its own one,
+    unless the zone has been another one when it was aggregated.
+    """
+    marked = {row["start_on"] for row in rows if row["dirty"]}
+    aggregated = [row for row in rows if row["starts_at"] is not None]
+    known = {row["start_on"] for row in aggregated}
+    found: dict[date, str] = {}
+    for moment, day in day_by_moment.items():
+        if day in found:
+            continue
+        around = [row for row in aggregated if row["starts_at"] <= moment < row["ends_at"]]
+        if day in marked or any(row["dirty"] for row in around):
+            found[day] = "it has to be aggregated again"
+        elif not around:
+            found[day] = (
+                "it was aggregated in another time zone" if day in known else "it is not aggregated"
+            )
+        elif not all(row["sealed"] for row in around):
+            found[day] = "it is not sealed yet"
+    return sorted(found.items())
+
+
+def _driver_of(connection: Connection) -> PsycopgConnection[Any]:
+    return connection.connection.driver_connection  # type: ignore[return-value]
 
 
 def _sentence(period: str, start_on: date, reason: str) -> str:

@@ -301,7 +301,8 @@ def _move(
     inside = f"{policy.column} >= '{lower}' AND {policy.column} < '{upper}'"
     moved = ddl(
         connection,
-        f"INSERT INTO {name} ({columns}) SELECT {columns} FROM {default} WHERE {inside}",  # noqa: S608 - names of ours
+        f"INSERT INTO {name} ({columns}) OVERRIDING SYSTEM VALUE "  # noqa: S608 - names of ours
+        f"SELECT {columns} FROM {default} WHERE {inside}",
     )
     if moved:
         ddl(connection, f"DELETE FROM {default} WHERE {inside}")  # noqa: S608 - names of ours

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from app.repositories import partition_drops as drops
-from app.repositories.partition_catalog import Partition
+from app.repositories.partition_catalog import Partition, has_rows
 from app.repositories.partitions import Patience, wait_for_locks
 from app.services.partition_management.export import ExportFailed, exported
 from app.services.partition_management.looking import TableState, bytes_of, rows_of
@@ -145,12 +145,12 @@ def _drop(state: TableState, expiry: Expiry, limits: Limits) -> str | None:
             _refuse(drops.blockers(connection, policy, times, limits.zone))
 
         def finish() -> None:
+            drops.write_expiry(connection, policy, partition, span)
             _lock_all(connection, partition, limits.patience)
             _refuse(drops.blockers(connection, policy, times, limits.zone))
-            drops.write_expiry(connection, policy, times, limits.zone)
             drops.drop(connection, partition)
 
-        if limits.export_to is None:
+        if limits.export_to is None or not has_rows(connection, partition.quoted_name):
             finish()
             return None
         with exported(connection, partition, limits.export_to) as export:

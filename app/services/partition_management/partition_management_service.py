@@ -85,9 +85,13 @@ class PartitionManagementService:
             now = store_versions.now(connection)
         return self.manage_as_of(now, dry_run=dry_run).as_dict()
 
-    def manage_as_of(self, now: datetime, *, dry_run: bool = False) -> Report:
-        """Do the same as if it were that moment."""
+    def manage_as_of(
+        self, now: datetime, *, dry_run: bool = False, tables: Sequence[str] | None = None
+    ) -> Report:
+        """Do the same as if it were that moment, or only with some tables."""
         policies, mistakes = effective_policies(current_settings())
+        if tables is not None:
+            policies = {table: policies[table] for table in tables}
         report = Report(now, dry_run, mistakes=mistakes)
         if dry_run:
             self._plan(policies, report)

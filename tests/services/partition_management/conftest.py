@@ -89,6 +89,14 @@ def observed(ask: Ask, *moments: str) -> None:
         )
 
 
+def month(ask: Ask, first: str, following: str) -> None:
+    """Make the partition of scope_observations of one month."""
+    ask(
+        f"CREATE TABLE scope_observations_{first.replace('-', '_')} PARTITION OF scope_observations"
+        f" FOR VALUES FROM ('{first}-01 00:00+00') TO ('{following}-01 00:00+00')"
+    )
+
+
 def partitions(ask: Ask, table: str) -> list[str]:
     rows = ask(
         "SELECT inhrelid::regclass::text FROM pg_inherits"
