@@ -25,6 +25,7 @@ from app.repositories.remote.facts import ReadError, Receipt, Target
 Row = tuple[Any, ...]
 Rows = tuple[Row, ...]
 
+LOCK_WAIT_TIMEOUT = "Lock wait timeout exceeded; try restarting transaction"
 GRACE_SECONDS = 5.0
 """The server ends a slow statement itself; if it has not so much later, we hang up."""
 
@@ -116,6 +117,28 @@ class Session:
             raise as_read_error(exc, self.target) from exc
         self.receipt.add(rows=len(rows))
         return rows
+
+    def ask_carefully(self, sql: str) -> tuple[Rows, frozenset[str]]:
+        """Return every row of an answer, values as text, and what the server warned of.
+
+        Raises:
+            ReadError: whatever went wrong.
+
+        """
+        self.receipt.add(queries=1)
+        try:
+            with self.connection.cursor() as cursor:
+                cursor.execute(sql)
+                rows: Rows = tuple(cursor.fetchall())
+                warned = bool(cursor.warning_count)
+        except (pymysql.err.MySQLError, OSError) as exc:
+            raise as_read_error(exc, self.target) from exc
+        self.receipt.add(rows=len(rows), bytes=sum(map(bytes_of, rows)))
+        if not warned:
+            return rows, frozenset()
+        messages = frozenset(message for _, _, message in self.ask("SHOW WARNINGS"))
+        # a server that keeps no messages (max_error_count = 0) warns of locks first of all
+        return rows, messages or frozenset({LOCK_WAIT_TIMEOUT})
 
     def stream(self, sql: str) -> Iterator[Row]:
         """Yield the rows of an answer as they come, values as text; ask nothing else meanwhile.

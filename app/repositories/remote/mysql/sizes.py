@@ -122,7 +122,11 @@ def _time_limit(seconds: float) -> str:
 MYSQL = Dialect(
     package="app.repositories.remote.mysql",
     connect=connect,
-    assignments=("lc_messages = 'en_US'", "information_schema_stats_expiry = 0"),
+    assignments=(
+        "lc_messages = 'en_US'",
+        "information_schema_stats_expiry = 0",  # statistics of now, not of yesterday
+        "lock_wait_timeout = 1",
+    ),
     time_limit=_time_limit,
     tablespaces=_tablespaces,
     storages=_storages,

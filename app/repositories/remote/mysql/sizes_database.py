@@ -88,7 +88,9 @@ def _read(
     names = [name for name in names if name not in described.gone]
     files = _brought_up_to_date(session, dialect, database, names, described, files, known, budget)
     relations = Relations(database, described, files, known, dialect.lists_unopened)
-    unclear = [name for name in names if not relations.add(name) and kinds[name] is None]
+    unclear = [
+        name for name in names if not relations.add(name, surely_a_table=kinds[name] is not None)
+    ]
     missing = []
     if unclear:
         why = described.unread[unclear[0]]

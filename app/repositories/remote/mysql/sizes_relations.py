@@ -121,8 +121,8 @@ class Relations:
     unbounded: bool = False
     """Whether there are estimates of which nobody can say how wrong they are."""
 
-    def add(self, name: str) -> bool:
-        """Add a table that is listed; False if it may as well be a view."""
+    def add(self, name: str, *, surely_a_table: bool) -> bool:
+        """Add a table that is listed; False if it was not described and may as well be a view."""
         row = self.described.tables.get(name)
         leaves = self._leaves(name, row)
         if leaves:
@@ -131,7 +131,7 @@ class Relations:
             kind = RelationKind.SEQUENCE if row.sequence else RelationKind.TABLE
             self._add_described(_blank(name, kind=kind), row, self.files.take(name))
         else:
-            return self._add_unread(name)
+            return self._add_unread(name, surely_a_table)
         return True
 
     def add_hidden(self, *, kind: RelationKind) -> None:
@@ -266,12 +266,12 @@ class Relations:
             return space.shared
         return self.every_file_listed and self.database.packed is not None
 
-    def _add_unread(self, name: str) -> bool:
+    def _add_unread(self, name: str, surely_a_table: bool) -> bool:
         space = self.files.take(name)
         blank = _blank(name)
         if space is not None and space.file_bytes is not None:
             self._append(self._of_file(blank, space))
-        elif blank.key in self.known or space is not None:
+        elif surely_a_table or blank.key in self.known or space is not None:
             self._append(self._carried(blank, name))
         else:
             return False

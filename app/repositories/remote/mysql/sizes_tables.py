@@ -13,14 +13,14 @@ from app.constants.reading import FailureKind
 from app.repositories.remote.facts import ReadError
 from app.repositories.remote.mysql.names import literal
 from app.repositories.remote.mysql.sizes_dialect import Dialect, literals
-from app.repositories.remote.mysql_session import Row, Rows, Session, bytes_of
+from app.repositories.remote.mysql_session import LOCK_WAIT_TIMEOUT, Row, Rows, Session
 from app.repositories.remote.sizes import Budget, Checkpoint
 
 AT_ONCE = 500
 """Tables a statement: enough that the statements cost little, few enough that one of them ends in
 time."""
 _NO_ANSWER = 4294967295
-"""MySQL gives it as the first statistic of a table that it could not open, and then 0."""
+"""MySQL may give it as the first statistic of a table that it could not open."""
 _VIEWS = ("VIEW", "SYSTEM VIEW")
 
 
@@ -92,25 +92,34 @@ def describe(
     for start in range(0, len(names), AT_ONCE):
         chunk = list(names[start : start + AT_ONCE])
         checkpoint()
-        rows = _ask(session, dialect, "tables", schema, chunk, budget)
-        if isinstance(rows, ReadError):
-            found.unread |= dict.fromkeys(chunk, rows)
+        answer = _ask(session, dialect, "tables", schema, chunk, budget)
+        if isinstance(answer, ReadError):
+            found.unread |= dict.fromkeys(chunk, answer)
             continue
+        rows, warnings = answer
         described = {row[0]: row for row in rows}
         found.gone |= {name for name in chunk if name not in described}
         for name, row in described.items():
             if row[1] in _VIEWS:
                 found.gone.add(name)
             else:
-                found.tables[name] = _table(row)
-        partitioned = [n for n in chunk if n in found.tables and found.tables[n].partitioned]
+                found.tables[name] = _table(row, warnings)
+        partitioned = [
+            name
+            for name in chunk
+            if name in found.tables
+            and found.tables[name].partitioned
+            and found.tables[name].problem is None
+        ]
         if not partitioned:
             continue
-        rows = _ask(session, dialect, "partitions", schema, partitioned, budget)
-        if isinstance(rows, ReadError):
-            found.unread |= dict.fromkeys(partitioned, rows)
+        answer = _ask(session, dialect, "partitions", schema, partitioned, budget)
+        if isinstance(answer, ReadError):
+            found.unread |= dict.fromkeys(partitioned, answer)
             continue
-        for partition in map(_partition, rows):
+        rows, warnings = answer
+        for row in rows:
+            partition = _partition(row, doubtful=bool(warnings))
             found.partitions.setdefault(partition.table, []).append(partition)
     return found
 
@@ -122,29 +131,34 @@ def _ask(
     schema: str,
     tables: list[str],
     budget: Budget,
-) -> Rows | ReadError:
-    """Return the rows, or why there are none; raises only if there is nobody left to ask."""
+) -> tuple[Rows, frozenset[str]] | ReadError:
+    """Return the rows and warnings, or why there are none; raises if nobody is left to ask."""
     left = budget.left_seconds
     if left <= 0:
         return ReadError(FailureKind.BUDGET, "no time was left for it; its turn comes next time")
     try:
         if left < session.target.statement_timeout_seconds:
             session.ask(f"SET SESSION {dialect.time_limit(left)}")
-        rows = session.ask(dialect.sql(question, schema=literal(schema), tables=literals(tables)))
+        return session.ask_carefully(
+            dialect.sql(question, schema=literal(schema), tables=literals(tables))
+        )
     except ReadError as error:
         if error.kind is FailureKind.LOST:
             raise
         return error
-    session.receipt.add(bytes=sum(map(bytes_of, rows)))
-    return rows
 
 
-def _table(row: Row) -> TableRow:
+def _table(row: Row, warnings: frozenset[str]) -> TableRow:
+    """Return what a row says.
+
+    Of a table that could not be opened MariaDB gives no engine, and MySQL zeros; both have the
+    warning for its comment.
+    """
     name, kind, engine, options, rows, data, index, free, comment = row
     sizes = [_number(text) for text in (rows, data, index, free)]
     problem = None
-    if engine is None or _NO_ANSWER in sizes:
-        locked = "lock wait timeout" in comment.lower()
+    if engine is None or comment in warnings or _NO_ANSWER in sizes:
+        locked = comment == LOCK_WAIT_TIMEOUT
         problem = ReadError(
             FailureKind.LOCKED if locked else FailureKind.QUERY,
             f"{name}: {'it is locked' if locked else comment or 'the engine cannot open it'}",
@@ -163,10 +177,11 @@ def _table(row: Row) -> TableRow:
     )
 
 
-def _partition(row: Row) -> PartitionRow:
+def _partition(row: Row, *, doubtful: bool) -> PartitionRow:
+    """Return what a row says; if there were warnings, zeros may mean that nothing is known."""
     table, name, subpartition, position, method, expression, description, *statistics = row
     numbers = [_number(text) for text in statistics]
-    if _NO_ANSWER in numbers:
+    if _NO_ANSWER in numbers or (doubtful and not any(numbers)):
         numbers = [None] * 4
     return PartitionRow(
         table,

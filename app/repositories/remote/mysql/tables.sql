@@ -1,6 +1,5 @@
 -- How does the engine split up the size of each of these tables? (opens each)
--- A table that is locked has 4294967295 in the first statistic, 0 in the others, and says why in
--- its comment.
+-- A table that is locked has zeros, and the warning for a comment.
 SELECT TABLE_NAME, TABLE_TYPE, ENGINE, CREATE_OPTIONS, TABLE_ROWS, DATA_LENGTH, INDEX_LENGTH,
     DATA_FREE, TABLE_COMMENT
 FROM information_schema.TABLES
