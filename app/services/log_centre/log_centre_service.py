@@ -191,6 +191,7 @@ class Follower:
 
     def _arrived(self) -> list[LogRow]:
         rows: list[LogRow] = []
+        now = datetime.now(UTC)
         for producer in log_entries.producers(db.session):
             seen = self._seen.get(producer.id, 0)
             if producer.last_sequence <= seen:
@@ -201,7 +202,8 @@ class Follower:
                 producer.id,
                 after=seen,
                 through=producer.last_sequence,
-                since=self._at.get(producer.id, producer.started_at) - INVERSION,
+                # a clock that was fast for a moment must not hide what comes after it
+                since=min(now, self._at.get(producer.id, producer.started_at)) - INVERSION,
                 limit=AT_ONCE,
             )
             rows += [_row(row) for row in found]

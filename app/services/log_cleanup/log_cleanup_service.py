@@ -23,7 +23,7 @@ from app.services.partition_management.partition_management_service import (
 from app.utils.refusal import Refused
 from app.utils.structlog_config import get_system_logger
 
-RUNS_AT_ONCE = 200
+RUNS_AT_ONCE = 1_000
 ROWS_AT_ONCE = 5_000
 
 logger = get_system_logger()
