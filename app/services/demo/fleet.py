@@ -37,7 +37,13 @@ MONITORED = {
     Engine.MARIADB: ("mysql.global_priv", *mariadb.TABLES.values()),
     Engine.MYSQL: ("mysql.user", *mysql.TABLES.values()),
 }
-"""What the monitoring account may read, and nothing else."""
+"""What the monitoring account may read to see who may do what."""
+SIZED = (
+    "PROCESS, SHOW VIEW ON *.*",
+    "SELECT (event_time) ON mysql.general_log",
+    "SELECT (start_time) ON mysql.slow_log",
+)
+"""What it needs besides to size everything, and nothing else; none of it shows data."""
 DATABASES = ("orders", "crm", "analytics", "payroll")
 
 
@@ -182,6 +188,8 @@ def _prepare_mysqld(server: LocalServer, password_file: Path) -> DemoServer:
     with closing(_as_root(server)) as connection, connection.cursor() as cursor:
         for table in MONITORED[server.install.engine]:  # also where an earlier version began
             cursor.execute(f"GRANT SELECT ON {table} TO {MONITOR}@localhost")
+        for privileges in SIZED:
+            cursor.execute(f"GRANT {privileges} TO {MONITOR}@localhost")
     return DemoServer(
         f"demo-{server.install.engine.value}",
         server.install.engine,
