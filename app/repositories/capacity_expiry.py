@@ -71,15 +71,10 @@ def expire_days(connection: Connection[Any], first: date, after_last: date) -> N
 
     They are known by their own states alone from now on, and whatever comes for any day of them is
     late, unless samples of that day are there still. To be called in the transaction that drops a
-    partition of ``capacity_rollups_day``, which has seen that all of them are sealed, and that no
-    samples are left of the days that go.
+    partition of ``capacity_rollups_day``, which has seen that all of them are sealed, and that
+    ``samples_left`` answers None.
     """
-    days = {
-        "first": first,
-        "after_last": after_last,
-        "week_first": first - timedelta(days=first.weekday()),
-        "week_after_last": after_last + timedelta(days=-after_last.weekday() % 7),
-    }
+    days = _weeks_around(first, after_last)
     connection.execute(
         "INSERT INTO expired_samples (table_name, start_on, whole)"
         " SELECT %(table)s, start_on, true FROM capacity_periods"
@@ -87,7 +82,7 @@ def expire_days(connection: Connection[Any], first: date, after_last: date) -> N
         " ON CONFLICT DO NOTHING",
         {**days, "table": capacity_rollups.DAYS},
     )
-    for table in (capacity_rollups.COLLECTIONS, *capacity_rollups.SAMPLES_OF.values()):
+    for table in capacity_rollups.TABLES:
         connection.execute(
             sql.SQL(
                 "INSERT INTO expired_samples (table_name, start_on, whole)"
@@ -110,12 +105,71 @@ def expire_days(connection: Connection[Any], first: date, after_last: date) -> N
     )
 
 
+def samples_left(connection: Connection[Any], first: date, after_last: date) -> date | None:
+    """Return a day of which samples are left, in the weeks in which some days lie; None: none.
+
+    As long as there is one the states of these days must not be dropped: its samples may be counted
+    in a week that could not be computed anew.
+    """
+    for table in capacity_rollups.TABLES:
+        row = connection.execute(
+            sql.SQL(
+                "SELECT start_on FROM capacity_periods AS p WHERE period = 'day'"
+                " AND start_on >= %(week_first)s AND start_on < %(week_after_last)s"
+                " AND EXISTS (SELECT FROM {}"
+                "  WHERE collected_at >= p.starts_at AND collected_at < p.ends_at)"
+                " ORDER BY start_on LIMIT 1"
+            ).format(sql.Identifier(table)),
+            _weeks_around(first, after_last),
+        ).fetchone()
+        if row:
+            found: date = row[0]
+            return found
+    return None
+
+
+def expire_unknown(
+    connection: Connection[Any],
+    day: date,
+    starts_at: datetime,
+    ends_at: datetime,
+    *,
+    with_states: bool,
+) -> None:
+    """Treat a day of which there was nothing ever as one that has expired.
+
+    Its week or month can only be merged with what comes: so each sample has to count once.
+    ``with_states``: the month's states of days are gone, so there will be none of this day.
+    """
+    connection.execute(
+        "INSERT INTO capacity_periods (period, start_on, starts_at, ends_at, computed_at,"
+        " expired_at) VALUES ('day', %s, %s, %s, clock_timestamp(), clock_timestamp())",
+        (day, starts_at, ends_at),
+    )
+    tables = [*capacity_rollups.TABLES, *([capacity_rollups.DAYS] if with_states else [])]
+    connection.execute(
+        "INSERT INTO expired_samples (table_name, start_on, whole)"
+        " SELECT table_name, %s, true FROM unnest(%s::text[]) AS table_name"
+        " ON CONFLICT DO NOTHING",
+        (day, tables),
+    )
+
+
 def expired_tables(connection: Connection[Any], day: date) -> dict[str, bool]:
     """Return of which tables rows of the day are gone, and whether all that were counted."""
     rows = connection.execute(
         "SELECT table_name, whole FROM expired_samples WHERE start_on = %s", (day,)
     )
     return dict(rows.fetchall())
+
+
+def _weeks_around(first: date, after_last: date) -> dict[str, date]:
+    return {
+        "first": first,
+        "after_last": after_last,
+        "week_first": first - timedelta(days=first.weekday()),
+        "week_after_last": after_last + timedelta(days=-after_last.weekday() % 7),
+    }
 
 
 def _any(connection: Connection[Any], table: str, spans: list[tuple[datetime, datetime]]) -> bool:

@@ -24,6 +24,7 @@ SAMPLES_OF = {
 }
 """The table of each scope's samples."""
 COLLECTIONS = "capacity_collections"
+TABLES = (COLLECTIONS, *SAMPLES_OF.values())
 DAYS = "capacity_rollups_day"
 _SETTINGS = (
     "SELECT set_config('work_mem', '128MB', true), set_config('jit', 'off', true),"

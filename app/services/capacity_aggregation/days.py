@@ -12,7 +12,7 @@ from psycopg import Connection
 from app.constants.capacity import Period, Scope
 from app.repositories import capacity_expiry, capacity_periods, capacity_rollups
 from app.repositories.capacity_periods import Computed, Marks
-from app.repositories.capacity_rollups import COLLECTIONS, DAYS, SAMPLES_OF
+from app.repositories.capacity_rollups import COLLECTIONS, DAYS, SAMPLES_OF, TABLES
 from app.services.capacity_aggregation.transactions import ExpiredMeanwhile, span
 from app.utils.periods import bounds, midnight, start_of
 
@@ -32,6 +32,8 @@ def compute_days(connection: Connection[Any], days: Sequence[date], zone: ZoneIn
     if not marks:
         return 0
     known = capacity_periods.computed(connection, Period.DAY, min(marks), max(marks))
+    if _expire_unknown(connection, [day for day in marks if day not in known], zone):
+        known = capacity_periods.computed(connection, Period.DAY, min(marks), max(marks))
     late = [day for day in marks if day in known and known[day].expired_at is not None]
     for day in late:
         _merge_late(connection, known[day], list(marks[day]))
@@ -68,6 +70,31 @@ def _compute_anew(
     )
 
 
+def _expire_unknown(connection: Connection[Any], days: Sequence[date], zone: ZoneInfo) -> bool:
+    """Let days expire that were never computed, but lie in a week or month that has expired."""
+    if not days:
+        return False
+    expired = {
+        period: {
+            start
+            for start, known in capacity_periods.computed(
+                connection, period, start_of(period, min(days)), max(days)
+            ).items()
+            if known.expired_at is not None
+        }
+        for period in PARENTS
+    }
+    lying = [day for day in days if any(start_of(p, day) in expired[p] for p in PARENTS)]
+    for day in lying:
+        capacity_expiry.expire_unknown(
+            connection,
+            day,
+            *bounds(Period.DAY, day, zone),
+            with_states=start_of(Period.MONTH, day) in expired[Period.MONTH],
+        )
+    return bool(lying)
+
+
 def _merge_late(connection: Connection[Any], day: Computed, instances: list[int]) -> None:
     """Merge what came late into a day of which samples are gone.
 
@@ -82,7 +109,7 @@ def _merge_late(connection: Connection[Any], day: Computed, instances: list[int]
         connection,
         day.starts_at,
         day.ends_at,
-        tables=[COLLECTIONS, *SAMPLES_OF.values()],
+        tables=TABLES,
         late=late,
         instances=instances,
     )

@@ -22,6 +22,7 @@ from app.models import db
 from app.repositories import capacity_expiry, capacity_periods
 from app.repositories.capacity_rollups import SAMPLES_OF
 from app.repositories.partitions import bounds_of, ensure_partition, partition_name
+from app.services.capacity_aggregation.transactions import span
 from app.utils.periods import day_of, start_of
 
 KEY = {
@@ -133,16 +134,18 @@ class Ledger:
         if scope is Scope.INSTANCE:
             instance = thing_id
             connection.execute(
-                "INSERT INTO instances (id, name, engine, host, port, tls_mode, removed_at)"
+                "WITH login AS (INSERT INTO credentials (name, username, secret)"
+                "  VALUES ('login ' || %(name)s, 'u', '') RETURNING id)"
+                " INSERT INTO instances (id, name, engine, host, port, tls_mode, credential_id)"
                 " OVERRIDING SYSTEM VALUE"
-                " VALUES (%s, 'server ' || %s, 'postgresql', 'host', 1, 'disable', now())",
-                (thing_id, str(thing_id)),
+                " SELECT %(id)s, %(name)s, 'postgresql', 'host', 1, 'disable', id FROM login",
+                {"id": thing_id, "name": f"server{thing_id}"},
             )
         elif scope is Scope.RELATION:
             connection.execute(
                 "INSERT INTO relations (id, database_id, engine_key, schema_name, name, kind,"
                 " first_seen_at, closed_at) OVERRIDING SYSTEM VALUE"
-                " VALUES (%s, %s, %s, 'public', 'table ' || %s, 'table', %s, %s)",
+                " VALUES (%s, %s, %s, 'public', 'table' || %s, 'table', %s, %s)",
                 (thing_id, database, thing_id, str(thing_id), first_seen_at, closed_at),
             )
         else:
@@ -150,7 +153,7 @@ class Ledger:
             connection.execute(
                 f"INSERT INTO {scope}s (id, instance_id, {kind[0]}engine_key, name,"
                 " first_seen_at, closed_at) OVERRIDING SYSTEM VALUE"
-                f" VALUES (%s, %s, {kind[1]}%s, '{scope} ' || %s, %s, %s)",
+                f" VALUES (%s, %s, {kind[1]}%s, '{scope}' || %s, %s, %s)",
                 (thing_id, instance, thing_id, str(thing_id), first_seen_at, closed_at),
             )
         db.session.commit()
@@ -265,23 +268,15 @@ class Ledger:
         connection = self.connection()
         there = connection.execute("SELECT to_regclass(%s) IS NOT NULL", (name,)).fetchone()
         days = capacity_periods.computed(connection, Period.DAY, first, _last(after_last))
-        left = any(
-            connection.execute(
-                f"SELECT EXISTS (SELECT FROM {table} WHERE collected_at >= %s"
-                " AND collected_at < %s)",
-                (one.starts_at, one.ends_at),
-            ).fetchone()
-            != (False,)
-            for table in TABLES
-            for one in days.values()
-        )
-        if there != (True,) or left or not all(self._sealed(one) for one in days):
+        left = capacity_expiry.samples_left(connection, first, after_last)
+        if there != (True,) or left is not None or not all(self._sealed(one) for one in days):
             db.session.rollback()
             return False
         capacity_expiry.expire_days(connection, first, after_last)
         connection.execute(f"DROP TABLE {name}")
         db.session.commit()
-        self.days_dropped.update(days)
+        if days:  # else there is no month either, that could not be computed again
+            self.days_dropped.update(span(first, _last(after_last)))
         return True
 
     def _sealed(self, day: date) -> bool:
