@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from app.cli.errors import Exit
-from app.cli.output import count, say, state_cell, when, write, write_json, write_table
+from app.cli.output import count, say, size_text, state_cell, when, write, write_json, write_table
 from app.cli.store import opened, zone
 from app.cli.teaching import Group, shows
 
@@ -137,12 +137,12 @@ def _show_result(result: dict[str, Any], *, wide: bool) -> None:
     if result["dry_run"]:
         say(
             f"Would make {count(made, 'partition')} and drop {dropped:,}, which frees "
-            f"{_size(result['bytes_freed'])}. Nothing was changed: whalefall partitions apply"
+            f"{size_text(result['bytes_freed'])}. Nothing was changed: whalefall partitions apply"
         )
     else:
         say(
             f"Made {count(made, 'partition')} and dropped {dropped:,}, which freed "
-            f"{_size(result['bytes_freed'])}."
+            f"{size_text(result['bytes_freed'])}."
         )
 
 
@@ -159,7 +159,7 @@ def _show_actions(result: dict[str, Any], *, wide: bool) -> None:
             one["partition"],
             _day(one["lower"]),
             f"~{one['row_estimate']:,}",
-            _size(one["bytes"]),
+            size_text(one["bytes"]),
             one["why"],
         ]
         for one in result["dropped"]
@@ -203,7 +203,7 @@ def _show_status(tables: list[TableStatus], shown_zone: ZoneInfo, *, wide: bool)
                 f"{table.runway_days} d",
                 "–" if table.kept_days is None else f"{table.kept_days} d",
                 _limits(table),
-                _size(table.total_bytes),
+                size_text(table.total_bytes),
                 "locked" if table.default_rows is None else f"{table.default_rows:,}",
                 f"{table.partition_count:,}",
                 when(table.managed_at, shown_zone),
@@ -277,19 +277,9 @@ def _limits(table: TableStatus) -> str:
     if table.keep_rows is not None:
         limits.append(f"{table.keep_rows:,} rows")
     if table.keep_bytes is not None:
-        limits.append(_size(table.keep_bytes))
+        limits.append(size_text(table.keep_bytes))
     return ", ".join(limits) or "for ever"
 
 
 def _day(moment: str | None) -> str:
     return moment[:10] if moment else "–"
-
-
-def _size(size: int) -> str:
-    """Return bytes for people."""
-    number = float(size)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if number < 1024:
-            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
-        number /= 1024
-    return f"{number:.1f} TiB"

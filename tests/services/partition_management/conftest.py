@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -116,9 +116,11 @@ def where(ask: Ask, table: str, column: str) -> list[str]:
     return [n for (n,) in ask(f"SELECT tableoid::regclass::text FROM {table} ORDER BY {column}")]
 
 
-def assert_healthy(service: PartitionManagementService, now: datetime) -> None:
+def assert_healthy(
+    service: PartitionManagementService, now: datetime, tables: Sequence[str] | None = None
+) -> None:
     """Nothing is left to do, and nothing is wrong."""
-    plan = service.manage_as_of(now, dry_run=True)
+    plan = service.manage_as_of(now, dry_run=True, tables=tables)
     assert (plan.created, plan.dropped, plan.failed, plan.alarms) == ([], [], [], [])
 
 

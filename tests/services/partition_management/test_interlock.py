@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -114,17 +113,10 @@ class Interlock(RuleBasedStateMachine):
         return bool(row[0])
 
 
-def machine_on(app: Flask) -> Callable[[], Interlock]:
-    class OnThisStore(Interlock):
-        pass
-
-    OnThisStore.app = app
-    return OnThisStore
-
-
 def test_no_sequence_of_jobs_loses_samples_that_are_not_sealed(app: Flask) -> None:
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
-        machine_on(app),
+    Interlock.app = app
+    run_state_machine_as_test(
+        Interlock,
         settings=settings(
             max_examples=8,
             stateful_step_count=12,
