@@ -37,7 +37,7 @@ class CapacityForecast(Model):
     instance_id: Mapped[int]
     computed_at: Mapped[datetime]
     as_of: Mapped[date]
-    """The last day of history that went into it."""
+    """The day of its last sample, from which days are counted; without one: of the forecast."""
     current_bytes: Mapped[int | None] = mapped_column(BigInteger)
     limit_bytes: Mapped[int | None] = mapped_column(BigInteger)
     limit_source: Mapped[str | None]
@@ -51,11 +51,11 @@ class CapacityForecast(Model):
     """From ``as_of``; NULL if it does not fill within the horizon."""
     days_earliest: Mapped[float | None]
     days_latest: Mapped[float | None]
-    """The interval; NULL at its end: it may never fill."""
+    """The interval, which is to hold 8 of 10; NULL at its end: it may never fill."""
     history_days: Mapped[int]
     regime_since: Mapped[date | None]
-    """The last change point: what was before it says nothing about the trend."""
+    """The day of the last step (a purge, a restore) or change of slope; NULL: there was none."""
     backtest_error: Mapped[float | None]
-    """Median absolute error of the sizes that it would have foretold for days that have passed,
-    in percent."""
+    """Median absolute error, in percent, of the largest sizes that it would have foretold for up to
+    180 days that have passed."""
     backtest_count: Mapped[int | None]

@@ -264,8 +264,8 @@ CREATE TABLE capacity_forecasts (
     days_earliest    double precision,
     days_latest      double precision,
     history_days     integer          NOT NULL,
-    regime_since     date,  -- the last change point: older history says nothing about the trend
-    backtest_error   double precision,  -- median absolute percentage error over held-out days
+    regime_since     date,  -- the last step or change of slope; NULL: there was none
+    backtest_error   double precision,  -- median absolute percentage error of the largest size, over held-out days
     backtest_count   integer,
     CONSTRAINT pk_capacity_forecasts PRIMARY KEY (scope, object_id),
     CONSTRAINT ck_capacity_forecasts_scope CHECK (scope IN ('instance', 'database', 'storage')),

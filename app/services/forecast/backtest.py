@@ -7,6 +7,7 @@ From its errors come the interval (split conformal prediction: quantiles of past
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,16 +26,19 @@ _LEVELS = ((1 - COVERAGE) / 2, (1 + COVERAGE) / 2)
 
 USUAL = np.array(
     [
-        [-1.22, -1.26, -1.12, -0.99, -0.93, -0.85, -0.80, -0.72, -0.63],
-        [1.23, 0.81, 0.67, 0.65, 0.85, 1.20, 1.41, 1.69, 2.09],
+        [-1.18, -1.23, -1.09, -0.95, -0.89, -0.80, -0.74, -0.68, -0.59],
+        [1.18, 0.77, 0.64, 0.61, 0.77, 1.06, 1.20, 1.42, 1.72],
     ]
 )
 """(levels, ahead): quantiles of the errors, over the spread, of the generated series of
 ``benchmarks.forecasts``; what is assumed of a fleet that has no past yet."""
+USUAL_SIZE = np.array([0.73, 0.64, 0.57, 0.50, 0.47, 0.42, 0.36, 0.34, 0.27])
+"""(ahead,): median of the absolute errors over the spread, of the same series."""
 _USUAL_COUNTS = 30.0
 """As many series as the usual quantiles count as."""
-_OWN = 4.0
-"""How many errors of its own a series needs to count half."""
+_OWN = 1.0
+"""How many days in the past a series needs for its own errors to count half."""
+_MOST = 20.0
 
 
 @dataclass(frozen=True)
@@ -103,25 +107,52 @@ def spread_of(fitted: Fit, horizon: int) -> Floats:
     return np.maximum(fitted.spread(horizon), least[:, None])
 
 
-def own_factor(errors: Floats) -> Floats:
+@dataclass(frozen=True)
+class Calibration:
+    """How wrong the forecasts of a fleet have been."""
+
+    levels: Floats
+    """(2, ahead): quantiles of the errors, over the spread and the series' own factor, between
+    which COVERAGE of them lie."""
+    size: Floats
+    """(ahead,): median of the absolute errors, over the spread."""
+
+
+def calibrate(errors: Floats) -> Calibration:
+    """Return the calibration of a fleet; one of few series leans on what is usual.
+
+    Args:
+        errors: As in ``Backtest``, of all series. The factor of each comes from the other days in
+            the past, as that of a forecast does.
+
+    """
+    size = USUAL_SIZE.copy()
+    levels = USUAL.copy()
+    known: Bools = np.isfinite(errors)
+    series = known.any(axis=1).sum(axis=0)
+    for h in np.flatnonzero(series):
+        fleet = np.median(np.abs(errors[..., h][known[..., h]]))
+        size[h] = _leaning(series[h], fleet, USUAL_SIZE[h])
+    scaled = np.full_like(errors, np.nan)
+    for n in range(errors.shape[1]):
+        scaled[:, n] = errors[:, n] / own_factor(np.delete(errors, n, axis=1), size)[:, None]
+    for h in np.flatnonzero(series):
+        quantiles = np.quantile(scaled[..., h][known[..., h]], _LEVELS)
+        levels[:, h] = _leaning(series[h], quantiles, USUAL[:, h])
+    return Calibration(levels, size)
+
+
+def own_factor(errors: Floats, size: Floats) -> Floats:
     """Return (series,): by how much each errs more than the fleet, shrunk to 1.
 
     Args:
         errors: As in ``Backtest``, of as many days in the past as are to count.
+        size: Of the fleet's ``Calibration``.
 
     """
-    size = np.abs(errors)
-    known = np.isfinite(size)
-    if not known.any():
-        return np.ones(len(errors))
+    known = np.isfinite(errors)
     # A series may err more at some horizons than at others; compare like with like.
-    usual = np.array(
-        [
-            np.median(size[..., h][known[..., h]]) if known[..., h].any() else 1.0
-            for h in range(size.shape[2])
-        ]
-    )
-    ratio = np.where(known, np.minimum(size / np.maximum(usual, 1e-9), 20.0), 0.0)
+    ratio = np.where(known, np.minimum(np.abs(errors) / np.maximum(size, 1e-9), _MOST), 0.0)
     # Errors of one day in the past go together: each day counts once.
     days = known.any(axis=2)
     by_day = ratio.sum(axis=2) / np.maximum(known.sum(axis=2), 1)
@@ -129,37 +160,20 @@ def own_factor(errors: Floats) -> Floats:
     return factor
 
 
-def quantiles(done: Backtest) -> Floats:
-    """Return (levels, ahead): the fleet's quantiles of the errors over spread and own factor.
-
-    The factor comes from the other days in the past, as it does for the forecast. A fleet of few
-    series leans on what is usual.
-    """
-    errors = done.errors
-    scaled = np.full_like(errors, np.nan)
-    for n in range(errors.shape[1]):
-        others = np.delete(errors, n, axis=1)
-        scaled[:, n] = errors[:, n] / own_factor(others)[:, None]
-    result = USUAL.copy()
-    for h in range(len(AHEAD)):
-        known: Bools = np.isfinite(scaled[..., h])
-        series = int(known.any(axis=1).sum())
-        if series:
-            fleet = np.quantile(scaled[..., h][known], _LEVELS)
-            result[:, h] = (series * fleet + _USUAL_COUNTS * USUAL[:, h]) / (series + _USUAL_COUNTS)
-    return result
+def _leaning(series: int, fleet: Any, usual: Any) -> Any:
+    return (series * fleet + _USUAL_COUNTS * usual) / (series + _USUAL_COUNTS)
 
 
 def bounds(
-    fitted: Fit, done: Backtest, levels: Floats, horizon: int
+    fitted: Fit, done: Backtest, calibration: Calibration, horizon: int
 ) -> tuple[Floats, Floats, Floats]:
     """Return the low, the foretold and the high path of the peak, each (series, horizon)."""
-    spread = spread_of(fitted, horizon) * own_factor(done.errors)[:, None]
+    spread = spread_of(fitted, horizon) * own_factor(done.errors, calibration.size)[:, None]
     peak = fitted.peak(horizon)
     ahead = np.log(np.arange(1, horizon + 1))
     low, high = (
         np.maximum.accumulate(peak + spread * np.interp(ahead, np.log(AHEAD), level), axis=1)
-        for level in levels
+        for level in calibration.levels
     )
     return np.minimum(low, peak), peak, np.maximum(high, peak)
 

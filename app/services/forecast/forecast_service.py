@@ -18,7 +18,7 @@ from app.config import current_settings
 from app.constants.capacity import ForecastStatus, Scope
 from app.models import Instance, db
 from app.repositories import forecasts
-from app.services.forecast.forecasting import Learned, calibrate, foretell, learn
+from app.services.forecast.forecasting import Learned, calibrated, foretell, learn
 from app.services.forecast.histories import HISTORY_DAYS, Histories, histories
 from app.services.forecast.verdicts import (
     Verdict,
@@ -126,10 +126,10 @@ class ForecastService:
             for learned in learn(past.sizes[[row for row, _ in enough]]):
                 count = len(learned.changed)
                 waiting.append((learned, [next(rows) for _ in range(count)]))
-        levels = calibrate([learned for learned, _ in waiting])
+        calibration = calibrated(learned for learned, _ in waiting)
         for learned, of_each in waiting:
             limits = np.array([f["limit_bytes"] or np.inf for f in of_each], dtype=np.float64)
-            told = foretell(learned, levels, limits)
+            told = foretell(learned, calibration, limits)
             verdicts += [
                 foretold_verdict(facts, learned, told, row) for row, facts in enumerate(of_each)
             ]

@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from app.services.forecast.backtest import (
-    USUAL,
+    AHEAD,
+    BACK,
     Backtest,
+    Calibration,
     backtest,
     bounds,
+    calibrate,
     first_day,
-    quantiles,
 )
 from app.services.forecast.change_points import Cleaned, Floats, Ints
 from app.services.forecast.model import Fit, fit
@@ -61,30 +63,22 @@ def learn(sizes: Floats) -> Iterable[Learned]:
         yield Learned(_slim(fitted), backtest(some), _changed(fitted))
 
 
-def calibrate(learned: Iterable[Learned]) -> Floats:
-    """Return the quantiles of the errors of a whole fleet, for ``foretell``."""
-    every = [one.done for one in learned]
-    if not every:
-        return USUAL
-    return quantiles(
-        Backtest(
-            np.concatenate([done.errors for done in every]),
-            np.concatenate([done.percent for done in every]),
-            np.concatenate([done.count for done in every]),
-        )
-    )
+def calibrated(learned: Iterable[Learned]) -> Calibration:
+    """Return how wrong the forecasts of a whole fleet have been, for ``foretell``."""
+    none = np.zeros((0, len(BACK), len(AHEAD)))
+    return calibrate(np.concatenate([none, *(one.done.errors for one in learned)]))
 
 
-def foretell(one: Learned, levels: Floats, limits: Floats) -> Foretold:
+def foretell(one: Learned, calibration: Calibration, limits: Floats) -> Foretold:
     """Return when each series reaches its limit.
 
     Args:
         one: Some series.
-        levels: What ``calibrate`` returned for the fleet.
+        calibration: Of the fleet that they are part of.
         limits: (series,) of bytes; inf where there is none.
 
     """
-    low, peak, high = bounds(one.fitted, one.done, levels, HORIZON_DAYS)
+    low, peak, high = bounds(one.fitted, one.done, calibration, HORIZON_DAYS)
     return Foretold(
         one.fitted.net_slope(),
         first_day(peak, limits),

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from app.services.forecast.backtest import first_day
 from app.services.forecast.change_points import Floats
-from app.services.forecast.forecasting import calibrate, foretell, learn
+from app.services.forecast.forecasting import calibrated, foretell, learn
 from app.services.forecast.model import Fit, fit
 from benchmarks.forecast_series import generated, right_aligned
 
@@ -179,7 +179,7 @@ def test_what_never_changed_never_fills(sizes: Floats) -> None:
     assert slope_of(sizes) == 0
     assert np.isnan(days_until(sizes, sizes[-1] + 1e6))
     (learned,) = learn(sizes[None, :])
-    told = foretell(learned, calibrate([learned]), np.array([sizes[-1] * 1.2 + 1e6]))
+    told = foretell(learned, calibrated([learned]), np.array([sizes[-1] * 1.2 + 1e6]))
     assert np.isnan([told.days[0], told.earliest[0], told.latest[0]]).all()
 
 
@@ -211,7 +211,7 @@ def test_whatever_the_history_the_interval_holds_the_forecast(
     sizes = np.array([values])
     (learned,) = learn(sizes)
     limit = np.array([sizes[0, -1] * (1 + room) + 1])
-    told = foretell(learned, calibrate([learned]), limit)
+    told = foretell(learned, calibrated([learned]), limit)
     earliest, days, latest = (
         np.nan_to_num(value, nan=np.inf)[0] for value in (told.earliest, told.days, told.latest)
     )
