@@ -148,6 +148,7 @@ MARIADB = Dialect(
     tablespaces=_tablespaces,
     storages=_storages,
     lists_unopened=False,
+    tables_by_id=True,
     shared=lambda storage: storage.key == SYSTEM,
     dictionary={},
 )

@@ -131,6 +131,7 @@ MYSQL = Dialect(
     tablespaces=_tablespaces,
     storages=_storages,
     lists_unopened=True,
+    tables_by_id=False,
     shared=_shared,
     dictionary={"mysql": DICTIONARY},
 )

@@ -18,7 +18,7 @@ from app.repositories.remote.facts import DatabaseFact, ReadError, Receipt, Targ
 from app.repositories.remote.mysql.names import identifier, literal
 from app.repositories.remote.mysql.partitioning import partitioning
 from app.repositories.remote.mysql.sizes_dialect import Dialect, prepare
-from app.repositories.remote.mysql.sizes_names import relation_key
+from app.repositories.remote.mysql.sizes_names import fulltext_owner, relation_key
 from app.repositories.remote.mysql.sizes_relations import Files, Relations, files_of
 from app.repositories.remote.mysql.sizes_rights import grant_needed
 from app.repositories.remote.mysql.sizes_server import read_server
@@ -77,9 +77,19 @@ def _read(
     budget: Budget,
     checkpoint: Checkpoint,
 ) -> DatabaseSizes:
+    if not dialect.tables_by_id:
+        database = _with_fulltext(session, dialect, database)
     files = files_of(database.tablespaces(), database.fulltext, lower_case=database.lower_case)
-    sql = dialect.sql("table_names", schema=literal(database.name))
-    kinds = {name: kind for name, kind, _, _ in session.ask(sql)}
+    missing = []
+    kinds: dict[str, str | None] = {}
+    try:
+        sql = dialect.sql("table_names", schema=literal(database.name))
+        kinds = {name: kind for name, kind, _, _ in session.ask(sql)}
+    except ReadError as error:
+        if error.kind is FailureKind.LOST or not database.packed:
+            raise
+        missing.append(error)
+        database = replace(database, tables_visible=False)  # files tell what there is
     names = [name for name, kind in kinds.items() if kind not in ("VIEW", "SYSTEM VIEW")]
     described = describe(
         session, dialect, database.name, _in_turn(names, files, known), budget, checkpoint
@@ -91,12 +101,11 @@ def _read(
     unclear = [
         name for name in names if not relations.add(name, surely_a_table=kinds[name] is not None)
     ]
-    missing = []
     if unclear:
         why = described.unread[unclear[0]]
         message = f"{len(unclear)} tables or views, first {unclear[0]}: {why.message}"
         missing.append(ReadError(why.kind, message, why.remedy))
-    if not database.tables_visible:
+    if not database.tables_visible and not missing:
         message = f"{database.name}: tables that are not of InnoDB may be hidden from us"
         remedy = grant_needed(session.target, "SHOW VIEW")
         missing.append(ReadError(FailureKind.DENIED, message, remedy))
@@ -111,6 +120,20 @@ def _read(
         missing=tuple(missing),
         partitioned=tuple(map(partitioning, described.partitions.values())),
     )
+
+
+def _with_fulltext(session: Session, dialect: Dialect, database: ListedDatabase) -> ListedDatabase:
+    """Return the database with its only table that has FULLTEXT indexes, if it is the only one."""
+    spaces = database.tablespaces()
+    unknown = {fulltext_owner(one.stem) for one in spaces} - {None} - database.fulltext.keys()
+    if len(unknown) != 1:
+        return database
+    sql = dialect.sql("fulltext_names", schema=literal(database.name))
+    names = {name.lower() if database.lower_case else name for (name,) in session.ask(sql)}
+    stems = [one.stem for one in spaces if one.parts.table in names]
+    if len(names) != 1 or len(stems) != 1:
+        return database
+    return replace(database, fulltext={unknown.pop() or 0: stems[0]})
 
 
 def _in_turn(names: Sequence[str], files: Files, known: Known) -> list[str]:

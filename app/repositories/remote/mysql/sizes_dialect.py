@@ -33,6 +33,8 @@ class Dialect:
     """Return what belongs to no single table."""
     lists_unopened: bool
     """Whether a tablespace is listed before anybody used it."""
+    tables_by_id: bool
+    """Whether it costs little to ask which table has an id."""
     shared: Callable[[SizeOfStorage], bool]
     """Whether tables of several databases can be in it."""
     dictionary: Mapping[str, str]

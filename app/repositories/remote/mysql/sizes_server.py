@@ -116,13 +116,15 @@ def _all_names(names: Sequence[str], rights: OwnRights, listing: Listing | None)
 def _fulltext_tables(session: Session, dialect: Dialect, listing: Listing) -> dict[int, str]:
     """Return the encoded name of each table with FULLTEXT indexes, without its schema.
 
-    If that takes too long, the parts of the indexes are counted as they are named.
+    If that takes too long, the parts of the indexes are counted as they are named. Where it costs
+    much, a database with one such table is left out: it is found when the database is read.
     """
-    if not listing.fulltext_ids:
+    several = 1 if dialect.tables_by_id else 2
+    wanted = {i for ids in listing.fulltext_ids.values() if len(ids) >= several for i in ids}
+    if not wanted:
         return {}
-    ids = ", ".join(map(str, sorted(listing.fulltext_ids)))
     try:
-        rows = session.ask(dialect.sql("fulltext_tables", ids=ids))
+        rows = session.ask(dialect.sql("fulltext_tables", ids=", ".join(map(str, sorted(wanted)))))
     except ReadError as error:
         if error.kind is not FailureKind.STATEMENT_TIMEOUT:
             raise

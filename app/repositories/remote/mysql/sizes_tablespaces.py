@@ -62,8 +62,8 @@ class Listing:
     """Those of each database, by its name."""
     others: tuple[ListedTablespace, ...]
     """Those that belong to no single table."""
-    fulltext_ids: frozenset[int]
-    """Of the tables with FULLTEXT indexes."""
+    fulltext_ids: Mapping[str, frozenset[int]]
+    """Of the tables with FULLTEXT indexes in each database that has any."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def list_tablespaces(rows: Iterable[ListedTablespace], schemas: Collection[str])
     """
     packed: dict[str, list[str]] = {}
     others = []
-    fulltext_ids = set()
+    fulltext_ids: dict[str, set[int]] = {}
     for one in rows:
         if "/" not in one.encoded:
             others.append(one)
@@ -122,7 +122,7 @@ def list_tablespaces(rows: Iterable[ListedTablespace], schemas: Collection[str])
             schema = old if old in schemas else schema
         owner = fulltext_owner(stem)
         if owner is not None:
-            fulltext_ids.add(owner)
+            fulltext_ids.setdefault(schema, set()).add(owner)
         fields = (
             stem,
             "" if name == stem else name,
@@ -134,5 +134,5 @@ def list_tablespaces(rows: Iterable[ListedTablespace], schemas: Collection[str])
     return Listing(
         {schema: "\0".join(fields) for schema, fields in packed.items()},
         tuple(others),
-        frozenset(fulltext_ids),
+        {schema: frozenset(ids) for schema, ids in fulltext_ids.items()},
     )

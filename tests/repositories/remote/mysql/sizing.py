@@ -79,6 +79,11 @@ def as_known(sizes: DatabaseSizes) -> dict[str, KnownSize]:
     }
 
 
+def own_databases(server: TestServer) -> set[str]:
+    """Return the databases with files that a server comes with."""
+    return {"mysql"} if (10, 0) <= server.version < (10, 6) else {"mysql", "sys"}
+
+
 def data_directory(server: TestServer) -> Path:
     return server.local.error_log.parent / "data"
 
@@ -138,10 +143,7 @@ def exclusively_locked(server: TestServer, table: str) -> Iterator[None]:
         with reader.cursor() as cursor:
             cursor.execute(f"SELECT * FROM {schema}.zz_read")
         thread.start()
-        deadline = time.monotonic() + 20
-        while not _waits(server):
-            assert time.monotonic() < deadline, "nobody waits for the table"
-            time.sleep(0.05)
+        wait_for_lock(server, "RENAME%")
         yield
     finally:
         reader.rollback()
@@ -150,10 +152,12 @@ def exclusively_locked(server: TestServer, table: str) -> Iterator[None]:
         renamer.close()
 
 
-def _waits(server: TestServer) -> bool:
-    return bool(
-        server.run(
-            "SELECT 1 FROM information_schema.PROCESSLIST"
-            " WHERE STATE LIKE 'Waiting for table metadata lock%' AND INFO LIKE 'RENAME%'"
-        )
-    )
+def wait_for_lock(server: TestServer, statement: str) -> None:
+    """Wait until a statement that is like this one waits for a table."""
+    deadline = time.monotonic() + 20
+    while not server.run(
+        "SELECT 1 FROM information_schema.PROCESSLIST"
+        f" WHERE STATE LIKE 'Waiting for table metadata lock%' AND INFO LIKE '{statement}'"
+    ):
+        assert time.monotonic() < deadline, f"no {statement} waits for a table"
+        time.sleep(0.05)

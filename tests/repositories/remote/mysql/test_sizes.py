@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+import pymysql
 import pytest
 
 from app.constants.capacity import RelationKind
@@ -12,6 +14,7 @@ from app.constants.engines import Engine
 from app.constants.reading import FailureKind
 from app.repositories.remote import reader_for
 from app.repositories.remote.facts import DatabaseFact, ReadError, Receipt
+from app.repositories.remote.mysql import sizes_tables
 from app.repositories.remote.sizes import Budget
 from tests.fixtures.mysql import TestServer
 from tests.repositories.remote.mysql.sizing import (
@@ -24,8 +27,10 @@ from tests.repositories.remote.mysql.sizing import (
     exclusively_locked,
     fill,
     listed,
+    own_databases,
     server_sizes,
     settle,
+    wait_for_lock,
 )
 
 ONE_PERCENT = 0.01
@@ -291,11 +296,59 @@ def test_a_database_is_read_from_its_name_alone_too(any_mysqld: TestServer) -> N
     assert raised.value.kind is FailureKind.NO_DATABASE
 
 
+def test_what_an_alter_table_is_making_is_counted_and_named(any_mysqld: TestServer) -> None:
+    _make(any_mysqld, ("plain",))
+    before = by_name(database_sizes(any_mysqld, "shop"))["plain"]
+    reading = pymysql.connect(unix_socket=any_mysqld.local.socket, user="root")
+    altering = pymysql.connect(unix_socket=any_mysqld.local.socket, user="root", autocommit=True)
+
+    def alter() -> None:  # it copies, and then waits for us to put the copy in the table's place
+        with altering.cursor() as cursor:
+            cursor.execute("ALTER TABLE shop.plain FORCE, ALGORITHM=COPY")
+
+    thread = threading.Thread(target=alter)
+    try:
+        with reading.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM shop.plain LIMIT 1")
+        thread.start()
+        wait_for_lock(any_mysqld, "ALTER%")
+        relations = by_name(database_sizes(any_mysqld, "shop"))
+        (file,) = (data_directory(any_mysqld) / "shop").glob("#sql*.ibd")
+        on_disk = file.stat().st_size
+    finally:
+        reading.rollback()
+        thread.join()
+        reading.close()
+        altering.close()
+    copy = next(name for name in relations if name != "plain")
+    assert copy.startswith("#sql")
+    assert relations[copy].kind is RelationKind.UNATTRIBUTED
+    assert relations[copy].total_bytes == on_disk > 1_000_000
+    assert relations["plain"].total_bytes == before.total_bytes
+    after = by_name(database_sizes(any_mysqld, "shop"))
+    assert set(after) == {"plain"}
+
+
+def test_many_tables_are_described_in_several_statements(
+    any_mysqld: TestServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _make(any_mysqld, (*FEW, "plain", "subparts"), rows=50)
+    at_once, in_pieces = Receipt(), Receipt()
+    whole = database_sizes(any_mysqld, "shop", receipt=at_once)
+    monkeypatch.setattr(sizes_tables, "AT_ONCE", 2)
+    pieces = database_sizes(any_mysqld, "shop", receipt=in_pieces)
+    assert in_pieces.queries > at_once.queries
+    split = {r.key: (r.total_bytes, r.data_bytes, r.index_bytes, r.kind) for r in whole.relations}
+    assert split == {
+        r.key: (r.total_bytes, r.data_bytes, r.index_bytes, r.kind) for r in pieces.relations
+    }
+
+
 def test_which_databases_there_are_and_what_is_not_one(any_mysqld: TestServer) -> None:
     any_mysqld.run("CREATE DATABASE shop", "CREATE DATABASE `e-mpty`")
     sizes = server_sizes(any_mysqld)
     names = {one.database.name for one in sizes.databases}
-    assert names == {"mysql", "sys", "shop", "e-mpty"}
+    assert names == own_databases(any_mysqld) | {"shop", "e-mpty"}
     assert {one.unsized for one in sizes.databases} == {None}
     assert sizes.missing == ()
     assert sizes.version
