@@ -12,7 +12,7 @@ from app.repositories.remote.mysql.names import literal
 from app.repositories.remote.mysql.sizes_database import read_database
 from app.repositories.remote.mysql.sizes_dialect import Dialect, Settings
 from app.repositories.remote.mysql.sizes_server import read_server
-from app.repositories.remote.mysql.sizes_storages import data_file_limit
+from app.repositories.remote.mysql.sizes_storages import data_file_limit, is_one_file
 from app.repositories.remote.mysql.sizes_tablespaces import ListedTablespace
 from app.repositories.remote.mysql_session import Row, Session
 from app.repositories.remote.sizes import (
@@ -101,28 +101,25 @@ def _storages(
         SYSTEM: data_file_limit(settings.get("innodb_data_file_path")),
         TEMPORARY: data_file_limit(settings.get("innodb_temp_data_file_path")),
     }
+    used = {one.encoded: one.file_bytes for one in others}
+    why = {}
+    if SYSTEM not in used:
+        message = "this version does not tell how big the system tablespace is"
+        why[SYSTEM] = ReadError(FailureKind.UNSUPPORTED, message, "upgrade to 10.6 or later")
+    elif not is_one_file(settings.get("innodb_data_file_path")):
+        message = "the server tells the first file of the system tablespace only, of several"
+        why[SYSTEM] = ReadError(FailureKind.UNSUPPORTED, message)
     storages = [
         SizeOfStorage(
             StorageKind.TABLESPACE,
-            key=one.encoded,
-            name=one.encoded,
-            used_bytes=one.file_bytes,
-            limit_bytes=limits.get(one.encoded),
+            key=name,
+            name=name,
+            used_bytes=None if name in why else used[name],
+            limit_bytes=limits.get(name),
+            unsized=why.get(name),
         )
-        for one in others
+        for name in dict.fromkeys([*used, *why])
     ]
-    if not any(one.key == SYSTEM for one in storages):
-        message = "this version does not tell how big the system tablespace is"
-        storages.append(
-            SizeOfStorage(
-                StorageKind.TABLESPACE,
-                key=SYSTEM,
-                name=SYSTEM,
-                used_bytes=None,
-                limit_bytes=limits[SYSTEM],
-                unsized=ReadError(FailureKind.UNSUPPORTED, message, "upgrade to 10.6 or later"),
-            )
-        )
     volume = _volume(session, settings)
     return storages if volume is None else [*storages, volume]
 

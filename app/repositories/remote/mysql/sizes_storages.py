@@ -8,6 +8,11 @@ _FILE = re.compile(r"[^;]*?:(\d+)([KMGT]?)(:autoextend(?::max:(\d+)([KMGT]?))?)?
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
+def is_one_file(path: str | None) -> bool:
+    """Return whether a value of ``innodb_data_file_path`` names one file only."""
+    return ";" not in (path or "").strip("; ")
+
+
 def data_file_limit(path: str | None) -> int | None:
     """Return how many bytes files can take together.
 

@@ -75,7 +75,13 @@ def test_tables_that_nobody_opened_since_the_start_are_sized_all_the_same(
         )
         fill(server, "shop.t7", rows=500)
         before = by_name(database_sizes(server, "shop"))
-    with _started(install, where) as server:
+    first_file = (where / "data/ibdata1").stat().st_size >> 20
+    two_files = f"ibdata1:{first_file}M;ibdata2:20M:autoextend:max:100M"
+    with _started(install, where, f"--innodb-data-file-path={two_files}") as server:
+        system = next(s for s in server_sizes(server).storages if s.key == "innodb_system")
+        # of several files the server tells the first one only: then nothing is said
+        assert (system.used_bytes, system.unsized is None) == (None, False)
+        assert system.limit_bytes == (first_file + 100) << 20
         ((opened,),) = server.run(
             "SELECT COUNT(*) FROM information_schema.INNODB_SYS_TABLESPACES"
             " WHERE NAME LIKE 'shop/t%'"
@@ -94,9 +100,10 @@ def test_tables_that_nobody_opened_since_the_start_are_sized_all_the_same(
 
 
 @contextmanager
-def _started(install: ServerInstall, where: Path) -> Iterator[TestServer]:
+def _started(install: ServerInstall, where: Path, *options: str) -> Iterator[TestServer]:
+    options = ("--innodb-buffer-pool-load-at-startup=OFF", *options)
     with (
-        start_mysqld(install, where, options=["--innodb-buffer-pool-load-at-startup=OFF"]) as local,
+        start_mysqld(install, where, options=options) as local,
         pymysql.connect(unix_socket=local.socket, user="root", autocommit=True) as connection,
     ):
         yield TestServer(local, connection)
