@@ -120,6 +120,35 @@ def roll_up_days(
     ).rowcount
 
 
+def add_days(
+    connection: Connection[Any],
+    period: Period,
+    starts: Sequence[date],
+    days: Sequence[date],
+    instances: Sequence[int],
+) -> int:
+    """Merge days into weeks or months that they were not in until now; return how many states.
+
+    Args:
+        connection: To the store.
+        period: Week or month.
+        starts: The first days of those to change; days of others are left out.
+        days: Days that were computed for the first time.
+        instances: Whose.
+
+    """
+    return connection.execute(
+        load_sql(_PACKAGE, "add_days.sql"),
+        {
+            "period": period,
+            "starts": list(starts),
+            "days": list(days),
+            "instances": list(instances),
+        },
+        prepare=False,
+    ).rowcount
+
+
 def merge(
     connection: Connection[Any],
     period: Period,

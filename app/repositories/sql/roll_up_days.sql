@@ -65,7 +65,7 @@ states AS MATERIALIZED (
     FROM samples
     GROUP BY scope, owner_id, object_id, day
 ),
-settled AS (
+settled AS NOT MATERIALIZED (
     SELECT *,
         CASE
             WHEN seen = 1 THEN min_bytes

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Collection
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,7 +14,7 @@ from app.models import db
 from app.repositories import capacity_periods
 from app.repositories.partitions import day_moment, ensure_partition, partition_name
 from app.services.capacity_aggregation import requests
-from app.services.capacity_aggregation.days import compute_days
+from app.services.capacity_aggregation.days import PARENTS, compute_days
 from app.services.capacity_aggregation.merging import merge_periods
 from app.services.capacity_aggregation.transactions import (
     Outcome,
@@ -21,7 +23,7 @@ from app.services.capacity_aggregation.transactions import (
     transaction,
 )
 from app.services.forecast.forecast_service import forecast_service
-from app.utils.periods import day_of
+from app.utils.periods import day_of, start_of
 
 _REFUSED_TOLD = 31
 
@@ -62,20 +64,22 @@ class CapacityAggregationService:
         with short_transaction() as connection:
             other_zone = requests.mark_other_zone(connection, zone)
             unsealed = capacity_periods.unseal(connection)
-        outcomes = {period: self._compute(period, zone) for period in Period}
+        outcomes = [self._compute(period, zone) for period in Period]
+        done = set().union(*(outcome.done for outcome in outcomes))
+        counts = Counter(period for period, _ in done)
         ended_before = datetime.now(UTC) - timedelta(days=settings.seal_after_days)
         with transaction() as connection:
             sealed = capacity_periods.seal(connection, ended_before)
         result: dict[str, Any] = {
-            "success_count": sum(outcome.done for outcome in outcomes.values()),
-            "failed_count": sum(outcome.failed for outcome in outcomes.values()),
-            **{f"{period.value}s": outcome.done for period, outcome in outcomes.items()},
+            "success_count": len(done),
+            "failed_count": sum(outcome.failed for outcome in outcomes),
+            **{f"{period.value}s": counts[period] for period in Period},
             "unsealed": unsealed,
             "sealed": sealed,
             "refused_count": len(refused),
             "refused_days": [day.isoformat() for day in refused[:_REFUSED_TOLD]],
             "other_zone_days": other_zone,
-            "errors": [error for outcome in outcomes.values() for error in outcome.errors],
+            "errors": [error for outcome in outcomes for error in outcome.errors],
         }
         result["forecast"] = forecast_service.refresh_or_tell()
         if refused:
@@ -111,12 +115,9 @@ class CapacityAggregationService:
     def _compute(self, period: Period, zone: ZoneInfo) -> Outcome:
         with short_transaction() as connection:
             starts = capacity_periods.dirty_starts(connection, period)
-        table = f"capacity_rollups_{period.value}"
-        for moment in {
-            partition_name(table, day_moment(start)): start for start in starts
-        }.values():
-            with short_transaction():
-                ensure_partition(db.session.connection(), table, day_moment(moment))
+        changed = (period, *PARENTS) if period is Period.DAY else (period,)
+        for one in changed:
+            self._ensure_partitions(one, {start_of(one, start) for start in starts})
         if period is Period.DAY:
             return in_batches(
                 period, starts, lambda connection, batch: compute_days(connection, batch, zone)
@@ -126,6 +127,13 @@ class CapacityAggregationService:
             starts,
             lambda connection, batch: merge_periods(connection, period, batch, zone),
         )
+
+    def _ensure_partitions(self, period: Period, starts: Collection[date]) -> None:
+        table = f"capacity_rollups_{period.value}"
+        wanted = {partition_name(table, day_moment(start)): start for start in starts}
+        for start in wanted.values():
+            with short_transaction():
+                ensure_partition(db.session.connection(), table, day_moment(start))
 
 
 capacity_aggregation_service = CapacityAggregationService()

@@ -13,24 +13,25 @@ from app.constants.capacity import Period, Scope
 from app.repositories import capacity_expiry, capacity_periods, capacity_rollups
 from app.repositories.capacity_periods import Computed, Marks
 from app.repositories.capacity_rollups import COLLECTIONS, DAYS, SAMPLES_OF, TABLES
-from app.services.capacity_aggregation.transactions import ExpiredMeanwhile, span
+from app.services.capacity_aggregation.transactions import ExpiredMeanwhile, Named, span
 from app.utils.periods import bounds, midnight, start_of
 
 PARENTS = (Period.WEEK, Period.MONTH)
 
 
-def compute_days(connection: Connection[Any], days: Sequence[date], zone: ZoneInfo) -> int:
-    """Compute days that are dirty; return how many.
+def compute_days(connection: Connection[Any], days: Sequence[date], zone: ZoneInfo) -> set[Named]:
+    """Compute days that are dirty; return what was computed.
 
     1. Take the marks. Those of a transaction that has not ended yet stay for the next time.
     2. Days of which samples are gone are merged with what came late, one by one.
     3. The others are computed anew, all of them in one statement, from the samples of the dirty
        instances, or without a look at the instance when every one is dirty.
-    4. Their weeks and months become dirty.
+    4. Days that there were not before are added to their weeks and months: that costs what the days
+       cost, not what the month does. Where a day was computed again they become dirty instead.
     """
     marks = capacity_periods.take_marks(connection, Period.DAY, days)
     if not marks:
-        return 0
+        return set()
     known = capacity_periods.computed(connection, Period.DAY, min(marks), max(marks))
     if _expire_unknown(connection, [day for day in marks if day not in known], zone):
         known = capacity_periods.computed(connection, Period.DAY, min(marks), max(marks))
@@ -38,9 +39,14 @@ def compute_days(connection: Connection[Any], days: Sequence[date], zone: ZoneIn
     for day in late:
         _merge_late(connection, known[day], list(marks[day]))
     anew = {day: ids for day, ids in marks.items() if day not in late}
+    done = {(Period.DAY, day) for day in marks}
     if anew:
-        _compute_anew(connection, anew, known=any(day in known for day in anew), zone=zone)
-    return len(marks)
+        again = [day for day in anew if day in known]
+        _compute_anew(connection, anew, known=bool(again), zone=zone)
+        for period in PARENTS:
+            starts = _change_parents(connection, period, anew, again, zone)
+            done |= {(period, start) for start in starts}
+    return done
 
 
 def _compute_anew(
@@ -59,15 +65,46 @@ def _compute_anew(
     bounds_of = {day: bounds(Period.DAY, day, zone) for day in marks}
     if capacity_periods.record(connection, Period.DAY, bounds_of) != len(marks):
         raise ExpiredMeanwhile("samples were dropped while they were being read")
+
+
+def _change_parents(
+    connection: Connection[Any], period: Period, marks: Marks, again: Sequence[date], zone: ZoneInfo
+) -> set[date]:
+    """Let weeks or months follow from their days; return which were computed."""
+    dirty = {start_of(period, day) for day in again}
+    added = {start_of(period, day) for day in marks} - dirty
     capacity_periods.mark_each(
         connection,
         (
-            (period, start_of(period, day), instance)
+            (period, start, instance)
             for day, ids in marks.items()
+            if (start := start_of(period, day)) in dirty
             for instance in ids
-            for period in PARENTS
         ),
     )
+    if not added:
+        return added
+    fresh = {day: ids for day, ids in marks.items() if start_of(period, day) in added}
+    capacity_rollups.add_days(
+        connection,
+        period,
+        sorted(added),
+        list(fresh),
+        sorted({one for ids in fresh.values() for one in ids}),
+    )
+    bounds_of = {start: bounds(period, start, zone) for start in sorted(added)}
+    if capacity_periods.record(connection, period, bounds_of) != len(added):
+        raise ExpiredMeanwhile("days were dropped while they were being read")
+    if period is Period.MONTH:
+        capacity_periods.mark_each(
+            connection,
+            (
+                (Period.QUARTER, start_of(Period.QUARTER, day), one)
+                for day, ids in fresh.items()
+                for one in ids
+            ),
+        )
+    return added
 
 
 def _expire_unknown(connection: Connection[Any], days: Sequence[date], zone: ZoneInfo) -> bool:

@@ -11,7 +11,7 @@ from psycopg import Connection
 
 from app.constants.capacity import Period
 from app.repositories import capacity_periods, capacity_rollups
-from app.services.capacity_aggregation.transactions import ExpiredMeanwhile
+from app.services.capacity_aggregation.transactions import ExpiredMeanwhile, Named
 from app.utils.periods import bounds, next_start, start_of
 
 INNER = {
@@ -23,14 +23,14 @@ INNER = {
 
 def merge_periods(
     connection: Connection[Any], period: Period, starts: Sequence[date], zone: ZoneInfo
-) -> int:
-    """Compute periods that are dirty from those within them; return how many.
+) -> set[Named]:
+    """Compute periods that are dirty from those within them; return which.
 
     One of which days are gone has been merged with what came late already, and stays as it is.
     """
     taken = capacity_periods.take_marks(connection, period, starts)
     if not taken:
-        return 0
+        return set()
     known = capacity_periods.computed(connection, period, min(taken), max(taken))
     marks = {
         start: ids
@@ -38,7 +38,7 @@ def merge_periods(
         if start not in known or known[start].expired_at is None
     }
     if not marks:
-        return 0
+        return set()
     capacity_rollups.merge(
         connection,
         period,
@@ -59,4 +59,4 @@ def merge_periods(
                 for instance in ids
             ),
         )
-    return len(marks)
+    return {(period, start) for start in marks}

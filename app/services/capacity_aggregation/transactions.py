@@ -28,8 +28,10 @@ ERRORS_TOLD = 10
 
 logger = get_system_logger()
 
-Work = Callable[[Connection[Any], Sequence[date]], int]
-"""Computes periods, named by their first days, in a transaction; returns how many."""
+Named = tuple[Period, date]
+"""A period and its first day."""
+Work = Callable[[Connection[Any], Sequence[date]], set[Named]]
+"""Computes periods, named by their first days, in a transaction; returns what was computed."""
 
 
 class ExpiredMeanwhile(Exception):  # noqa: N818 - it is no fault
@@ -40,7 +42,7 @@ class ExpiredMeanwhile(Exception):  # noqa: N818 - it is no fault
 class Outcome:
     """What became of the periods of one kind."""
 
-    done: int = 0
+    done: set[Named] = field(default_factory=set)
     failed: int = 0
     errors: list[str] = field(default_factory=list)
 
@@ -122,7 +124,7 @@ def in_batches(period: Period, starts: Sequence[date], work: Work) -> Outcome:
             )
             _one_by_one(period, batch, work, outcome)
             continue
-        outcome.done += done
+        outcome.done |= done
         seconds = time.monotonic() - started
         if seconds < SHORT_SECONDS:
             size = min(size * 2, MOST_AT_ONCE)
@@ -136,7 +138,8 @@ def _one_by_one(period: Period, batch: Sequence[date], work: Work, outcome: Outc
         _go_on()
         try:
             with transaction() as connection:
-                outcome.done += work(connection, [start])
+                done = work(connection, [start])
+            outcome.done |= done
         except (psycopg.Error, ExpiredMeanwhile) as error:
             outcome.failure(period, start, error)
 
