@@ -9,7 +9,7 @@ WITH fresh AS (
 former AS (
     DELETE FROM capacity_rollups
     WHERE period = %(period)s AND start_on = ANY (%(starts)s::date[])
-        AND (start_on, object_id, scope) IN (SELECT outer_start, object_id, scope FROM fresh)
+        AND instance_id = ANY (%(instances)s::integer[])
     RETURNING start_on, scope, instance_id, object_id, seen, expected, estimated,
         sum_bytes, min_bytes, max_bytes, first_bytes, first_at, last_bytes, last_at
 ),
