@@ -176,7 +176,8 @@ def test_what_each_privilege_lets_see_is_what_we_take_it_for(any_mysqld: TestSer
     watch(any_mysqld, "USAGE ON *.*")
 
     words = [row[0] for row in any_mysqld.run("SHOW PRIVILEGES")]
-    words = [word for word in words if word != "Usage" and "_" not in word]  # none of one database
+    # those with "_" are for no database; "Grant option" shows tables in MariaDB 10.5, but later not
+    words = [w for w in words if w not in ("Usage", "Grant option") and "_" not in w]
     tried = 0
     for word in words:
         for place in ("*.*", "`a\\_b`.*", *(["`a_b`.*"] if word == "Select" else [])):
