@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     ],
 )
 def partitions() -> None:
-    """Partitions of the ledger's time series: room ahead, and what expires.
+    """Room for new rows in the ledger, and what expires of it.
 
     The job partition_management_daily does every night what apply does.
     """
