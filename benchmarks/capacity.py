@@ -11,10 +11,11 @@ from time import perf_counter
 import psycopg
 
 from app.repositories.remote.facts import Target
+from app.services.capacity_collection.capacity_collection_service import TASK
 from benchmarks import fleet, populations
 from benchmarks.report import Bench, Figure, report
 from benchmarks.servers import target_of, target_server
-from benchmarks.syncing import COLLECT, add_credential, application, collect, register
+from benchmarks.syncing import add_credential, application, collect, register
 
 FOOTNOTES = """\
 The plain catalog query asks for every relation's name and its sizes (`pg_table_size`,
@@ -59,7 +60,7 @@ def many_instances(bench: Bench) -> list[Figure]:
             ]
             for name in ("first", "second"):
                 bench.say(f"(a) {name} collection")
-                done = fleet.run(ids, COLLECT)
+                done = fleet.run(ids, TASK)
                 if done.succeeded != instances:
                     raise RuntimeError(f"a run did not end as it should have: {done}")
                 figures.append(

@@ -13,8 +13,10 @@ from app.cli.store import opened, who, zone
 from app.cli.teaching import Command, Group, shows
 
 if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
     from app.cli.tables import Cell
-    from app.services.forecast.forecast_service import ForecastRow
+    from app.services.forecast.forecast_service import ForecastList, ForecastRow
 
 _STYLES = {"full": "red", "fills": "yellow", "cannot_say": "magenta"}
 
@@ -63,47 +65,7 @@ def forecast(
     if as_json:
         write_json({"forecasts": found.rows, "more": found.more})
         return
-    from app.cli.tables import Column
-
-    write_table(
-        [
-            Column("OBJECT", key=True),
-            Column("NOW", right=True, least=9),
-            Column("LIMIT", right=True, least=9),
-            Column("A DAY", right=True, least=9),
-            Column("FULL IN", least=12),
-            Column("INTERVAL", least=14),
-            Column("ON", least=10, optional=True),
-            Column("ERROR", right=True, least=5, optional=True),
-            Column("TREND SINCE", least=10, optional=True),
-            Column("LIMIT FROM", least=9, optional=True),
-        ],
-        [
-            [
-                _object(row),
-                "unknown" if row.current_bytes is None else size_text(row.current_bytes),
-                "–" if row.limit_bytes is None else size_text(row.limit_bytes),
-                _growth(row.bytes_per_day),
-                _verdict(row),
-                _interval(row),
-                _day(row.full_on),
-                "–" if row.backtest_error is None else f"{row.backtest_error:.1f} %",
-                _day(row.regime_since),
-                row.limit_source or "–",
-            ]
-            for row in found.rows
-        ],
-        wide=wide,
-        empty="Nothing is foretold here. Forecasts follow from: whalefall aggregate",
-    )
-    for row in found.rows:
-        if row.reason:
-            write(f"{_object(row)}: {row.reason}", style="yellow", wide=wide)
-    if found.rows:
-        computed_at = max(row.computed_at for row in found.rows)
-        say(f"As of the aggregation of {when(computed_at, shown_zone)}.", style="dim")
-    if found.more:
-        say("There are more: --limit 0 for all.")
+    write_forecasts(found, shown_zone, wide=wide)
 
 
 @click.group(
@@ -209,6 +171,51 @@ def list_(as_json: bool, wide: bool) -> None:
         wide=wide,
         empty="Nobody has set a limit: whalefall capacity limit set --help",
     )
+
+
+def write_forecasts(found: ForecastList, shown_zone: ZoneInfo, *, wide: bool) -> None:
+    """Write when everything is full as a table, and below it why that cannot be said of some."""
+    from app.cli.tables import Column
+
+    write_table(
+        [
+            Column("OBJECT", key=True),
+            Column("NOW", right=True, least=9),
+            Column("LIMIT", right=True, least=9),
+            Column("A DAY", right=True, least=9),
+            Column("FULL IN", least=12),
+            Column("INTERVAL", least=14),
+            Column("ON", least=10, optional=True),
+            Column("ERROR", right=True, least=5, optional=True),
+            Column("TREND SINCE", least=10, optional=True),
+            Column("LIMIT FROM", least=9, optional=True),
+        ],
+        [
+            [
+                _object(row),
+                "unknown" if row.current_bytes is None else size_text(row.current_bytes),
+                "–" if row.limit_bytes is None else size_text(row.limit_bytes),
+                _growth(row.bytes_per_day),
+                _verdict(row),
+                _interval(row),
+                _day(row.full_on),
+                "–" if row.backtest_error is None else f"{row.backtest_error:.1f} %",
+                _day(row.regime_since),
+                row.limit_source or "–",
+            ]
+            for row in found.rows
+        ],
+        wide=wide,
+        empty="Nothing is foretold here. Forecasts follow from: whalefall aggregate",
+    )
+    for row in found.rows:
+        if row.reason:
+            write(f"{_object(row)}: {row.reason}", style="yellow", wide=wide)
+    if found.rows:
+        computed_at = max(row.computed_at for row in found.rows)
+        say(f"As of the aggregation of {when(computed_at, shown_zone)}.", style="dim")
+    if found.more:
+        say("There are more: --limit 0 for all.")
 
 
 def _object(row: ForecastRow) -> str:

@@ -109,7 +109,7 @@ def growth(
     if as_json:
         write_json(listed)
     else:
-        _write_list(listed, wide=wide)
+        write_growth(listed, wide=wide)
 
 
 @click.command(
@@ -206,7 +206,8 @@ def _check(
         raise click.UsageError(f"--database does not go with --by {by}")
 
 
-def _write_list(listed: GrowthList, *, wide: bool) -> None:
+def write_growth(listed: GrowthList, *, wide: bool) -> None:
+    """Write what grew most in one period as a table."""
     from app.cli.tables import Column
 
     if listed.start_on is not None and listed.rows:

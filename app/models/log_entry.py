@@ -26,7 +26,7 @@ class LogProducer(Model):
     started_at: Mapped[datetime]
     last_sequence: Mapped[int] = mapped_column(BigInteger, server_default="0")
     last_entry_at: Mapped[datetime | None]
-    """Of the latest entry that arrived; an entry's time never lies much before its predecessor's."""
+    """Of the latest entry that arrived; an entry's time is never much before its predecessor's."""
     lost_count: Mapped[int] = mapped_column(BigInteger, server_default="0")
     """Entries that neither the store nor the local file could take."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -26,7 +27,9 @@ def whalefall(data_dir: Path, *arguments: str) -> subprocess.CompletedProcess[st
     )
 
 
-def test_the_demo_shows_accounts_changes_and_what_was_not_seen(public_tmp: Path) -> None:
+def test_the_demo_shows_accounts_changes_sizes_forecasts_and_what_was_not_seen(
+    public_tmp: Path,
+) -> None:
     data_dir = public_tmp / "demo"
     first = whalefall(data_dir, "demo", "--once", "--servers", str(SERVERS))
     assert first.returncode == 0, first.stdout + first.stderr
@@ -34,6 +37,17 @@ def test_the_demo_shows_accounts_changes_and_what_was_not_seen(public_tmp: Path)
     assert 'GRANT CONNECT ON DATABASE "payroll" TO "whalefall_monitor";' in first.stdout
     assert "! demo-postgresql: mallory: account created" in first.stdout
     assert "was called carol, is called carol_smith" in first.stdout
+    assert "are made up, and its tag says so" in first.stderr
+    for job in ("partition_management", "capacity_collection", "capacity_aggregation"):
+        assert f"{job}_daily" in first.stdout
+    grown = [
+        line for line in first.stdout.splitlines() if line.startswith("demo-postgresql  orders")
+    ]
+    assert grown
+    assert "+" in grown[0]
+    assert re.search(r"orders\s+[\d.]+ MiB\s.*\d+ days", _unwrapped(first.stdout))
+    labels = whalefall(data_dir, "instance", "list", "--json").stdout
+    assert labels.count("history-generated-before-") == labels.count('"engine"')
     if any(i.engine in (Engine.MARIADB, Engine.MYSQL) for i in find_installs(SERVERS)):
         assert "web@10.0.%: access changed" in first.stdout
     assert max(map(cell_len, (first.stdout + first.stderr).splitlines())) <= 80
@@ -71,6 +85,11 @@ def test_the_demo_stands_down_as_soon_as_a_server_of_ones_own_is_registered(
     assert "demo-postgresql is disabled" in shown.stderr
     assert shown.returncode == 1  # nothing listens there, and that is said
     assert "1 failed" in shown.stderr
+
+
+def _unwrapped(text: str) -> str:
+    """Put what a narrow column went on with back into its line."""
+    return re.sub(r"(database)( .*)\n (orders)", r"\1 \3 \2", text)
 
 
 def _read(path: Path) -> str:

@@ -11,14 +11,17 @@ from importlib import resources
 from typing import Any
 
 from psycopg import Connection
+from sqlalchemy import text
 
 from app.config import current_settings
 from app.models import db
 from app.repositories.partitions import ensure_partition
 from app.services.demo.demo_service import TAG
+from app.services.forecast.forecast_service import forecast_service
 from app.services.instances.instances_service import instances_service
 
 DAYS = 180
+LIMITED = "orders"
 LABEL = "history-generated-before-"
 _SAMPLES = (
     "capacity_collections",
@@ -56,10 +59,26 @@ def generate_history() -> list[str]:
         if made.rowcount and _is_sized(driver, row.id):
             db.session.commit()
             instances_service.edit(row.name, tags=[*row.tags, f"{LABEL}{today}"])
+            _limit(row.id, row.name)
             given.append(row.name)
         else:
             db.session.rollback()
     return given
+
+
+def _limit(instance_id: int, name: str) -> None:
+    """Say how big the database that grows the most may get, as a person would."""
+    found = db.session.execute(
+        text(
+            "SELECT s.total_bytes FROM databases AS d JOIN database_sizes AS s"
+            " ON s.database_id = d.id AND s.collected_at = d.sized_at"
+            " WHERE d.instance_id = :instance_id AND d.name = :name AND d.closed_at IS NULL"
+        ),
+        {"instance_id": instance_id, "name": LIMITED},
+    ).scalar()
+    db.session.rollback()
+    if found is not None:
+        forecast_service.set_limit(name, int(found) * 3 // 2, database=LIMITED, by="demo")
 
 
 def _is_sized(connection: Connection[Any], instance_id: int) -> bool:
