@@ -26,6 +26,8 @@ from app.services.forecast.forecast_service import forecast_service
 from app.utils.periods import day_of, start_of
 
 _REFUSED_TOLD = 31
+_MOST_ADDED = 3
+"""More days than these at once are merged into weeks and months at the end, not one by one."""
 
 
 class CapacityAggregationService:
@@ -120,7 +122,11 @@ class CapacityAggregationService:
             self._ensure_partitions(one, {start_of(one, start) for start in starts})
         if period is Period.DAY:
             return in_batches(
-                period, starts, lambda connection, batch: compute_days(connection, batch, zone)
+                period,
+                starts,
+                lambda connection, batch: compute_days(
+                    connection, batch, zone, backlog=len(starts) > _MOST_ADDED
+                ),
             )
         return in_batches(
             period,

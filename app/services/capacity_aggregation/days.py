@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -19,7 +19,9 @@ from app.utils.periods import bounds, midnight, start_of
 PARENTS = (Period.WEEK, Period.MONTH)
 
 
-def compute_days(connection: Connection[Any], days: Sequence[date], zone: ZoneInfo) -> set[Named]:
+def compute_days(
+    connection: Connection[Any], days: Sequence[date], zone: ZoneInfo, *, backlog: bool
+) -> set[Named]:
     """Compute days that are dirty; return what was computed.
 
     1. Take the marks. Those of a transaction that has not ended yet stay for the next time.
@@ -27,7 +29,8 @@ def compute_days(connection: Connection[Any], days: Sequence[date], zone: ZoneIn
     3. The others are computed anew, all of them in one statement, from the samples of the dirty
        instances, or without a look at the instance when every one is dirty.
     4. Days that there were not before are added to their weeks and months: that costs what the days
-       cost, not what the month does. Where a day was computed again they become dirty instead.
+       cost, not what the month does. Where a day was computed again they become dirty instead, and
+       so they do in a backlog: to merge each once is cheaper than to add to it again and again.
     """
     marks = capacity_periods.take_marks(connection, Period.DAY, days)
     if not marks:
@@ -44,7 +47,8 @@ def compute_days(connection: Connection[Any], days: Sequence[date], zone: ZoneIn
         again = [day for day in anew if day in known]
         _compute_anew(connection, anew, known=bool(again), zone=zone)
         for period in PARENTS:
-            starts = _change_parents(connection, period, anew, again, zone)
+            dirty = anew if backlog else again
+            starts = _change_parents(connection, period, anew, dirty, zone)
             done |= {(period, start) for start in starts}
     return done
 
@@ -68,10 +72,14 @@ def _compute_anew(
 
 
 def _change_parents(
-    connection: Connection[Any], period: Period, marks: Marks, again: Sequence[date], zone: ZoneInfo
+    connection: Connection[Any],
+    period: Period,
+    marks: Marks,
+    not_added: Iterable[date],
+    zone: ZoneInfo,
 ) -> set[date]:
     """Let weeks or months follow from their days; return which were computed."""
-    dirty = {start_of(period, day) for day in again}
+    dirty = {start_of(period, day) for day in not_added}
     added = {start_of(period, day) for day in marks} - dirty
     capacity_periods.mark_each(
         connection,
