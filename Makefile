@@ -56,7 +56,7 @@ check: $(STAMP) ## Check style, types, layers and the rules of the task layer; n
 
 bench: $(STAMP) ## Measure again what the README says it costs
 	@"$(BIN)/python" tools/fetch_servers.py --best-effort mariadb
-	@"$(BIN)/python" -m benchmarks.accounts
+	@for subject in accounts capacity store forecasts; do "$(BIN)/python" -m benchmarks.$$subject || exit 1; done
 
 clean: ## Remove what was made here: .venv, fetched servers, caches. The ledger is elsewhere and stays
 	rm -rf $(VENV) .servers .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info dist build

@@ -1,4 +1,4 @@
-"""What capacity costs: ``python -m benchmarks.capacity [--quick] [--only abc] [--json]``.
+"""What capacity costs: ``python -m benchmarks.capacity [--quick] [--only abcde] [--json]``.
 
 It starts servers of its own, measures, stops them, and prints a table in Markdown.
 """
@@ -12,7 +12,7 @@ import psycopg
 
 from app.repositories.remote.facts import Target
 from app.services.capacity_collection.capacity_collection_service import TASK
-from benchmarks import fleet, populations
+from benchmarks import aggregating, fleet, populations
 from benchmarks.report import Bench, Figure, report
 from benchmarks.servers import target_of, target_server
 from benchmarks.syncing import add_credential, application, collect, register
@@ -132,7 +132,13 @@ def _connect(target: Target, database: str) -> psycopg.Connection:
     )
 
 
-CASES = {"a": many_instances, "b": many_tables}
+CASES = {
+    "a": many_instances,
+    "b": many_tables,
+    "c": aggregating.databases_of_ninety_days,
+    "d": aggregating.relations,
+    "e": aggregating.a_new_day,
+}
 
 if __name__ == "__main__":
     report("capacity", __doc__, CASES, FOOTNOTES)

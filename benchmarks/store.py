@@ -1,4 +1,4 @@
-"""What the store costs: ``python -m benchmarks.store [--quick] [--only de] [--json]``.
+"""What the store costs: ``python -m benchmarks.store [--quick] [--only abcd] [--json]``.
 
 It starts servers of its own, measures, stops them, and prints a table in Markdown.
 """
@@ -19,6 +19,7 @@ from app.constants.capacity import RelationKind
 from app.repositories.partitions import ensure_partition
 from app.repositories.remote.sizes import SizeOfRelation
 from app.repositories.size_samples import copy_relation_sizes
+from benchmarks import logging_rows
 from benchmarks.report import Bench, Figure, report
 
 FOOTNOTES = """\
@@ -29,9 +30,9 @@ as collections do.
 
 
 def copied_sizes(bench: Bench) -> list[Figure]:
-    """(e) Size rows by COPY, against plain COPY of the same lines into an unindexed table."""
+    """(a) Size rows by COPY, against plain COPY of the same lines into an unindexed table."""
     rows, turns = (20_000, 2) if bench.quick else (1_000_000, 3)
-    bench.say(f"(e) {rows} size rows")
+    bench.say(f"(a) {rows} size rows")
     moment = datetime.now(UTC)
     made: dict[int, list[tuple[int, int, SizeOfRelation]]] = {
         database: [
@@ -107,7 +108,12 @@ def _ensure(url: str, moment: datetime) -> None:
     engine.dispose()
 
 
-CASES = {"e": copied_sizes}
+CASES = {
+    "a": copied_sizes,
+    "b": logging_rows.expired_logs,
+    "c": logging_rows.said_messages,
+    "d": logging_rows.shipped_million,
+}
 
 if __name__ == "__main__":
     report("store", __doc__, CASES, FOOTNOTES)

@@ -46,7 +46,7 @@ DAY = Day()
         "whalefall capacity growth --by relation --period month --instance orders",
         "whalefall capacity growth --at 2026-03-31 --period quarter --json",
         "whalefall capacity growth --instance orders --database shop",
-        "whalefall capacity growth --instance orders --database shop --relation public.orders",
+        "whalefall capacity growth --instance erp --database hr --relation hr.people",
     ],
 )
 @click.option("--by", type=words_of(Scope), help="What to list; default: database.")
