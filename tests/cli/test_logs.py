@@ -20,7 +20,6 @@ from app.utils.log_spill import Producer
 from tests.cli.conftest import Whalefall
 
 Say = Callable[..., None]
-NOW = datetime.now(UTC)
 
 
 @pytest.fixture
@@ -34,7 +33,7 @@ def say(store_url: str, tmp_path: Path) -> Say:
                 number,
                 json.dumps(
                     {
-                        "timestamp": (NOW - timedelta(seconds=ago)).isoformat(),
+                        "timestamp": (datetime.now(UTC) - timedelta(seconds=ago)).isoformat(),
                         "level": level,
                         "logger": "whalefall",
                         "module": "task_runs",
@@ -138,7 +137,7 @@ def test_search_finds_words_in_event_fields_traceback_and_the_servers_name(
     assert search("crm") == ["c"]
     assert search("connection") == ["a"]
     assert search("connection", "--since", "2d") == ["a", "connection long ago"]
-    until = (NOW - timedelta(hours=2)).isoformat()
+    until = (datetime.now(UTC) - timedelta(hours=2)).isoformat()
     assert search("connection", "--until", until) == ["connection long ago"]
     assert "Further back: --since" in whalefall("logs", "search", "nothing like it").told
 
