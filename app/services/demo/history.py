@@ -46,7 +46,7 @@ def generate_history() -> list[str]:
         if any(tag.startswith(LABEL) for tag in row.tags):
             continue
         connection = db.session.connection()
-        for ago in range(DAYS + 1):
+        for ago in range(DAYS + 2):  # a local day begins on the day before, by UTC
             moment = datetime.now(UTC) - timedelta(days=ago)
             for table in _SAMPLES:
                 ensure_partition(connection, table, moment)
