@@ -28,6 +28,8 @@ TABLES = (COLLECTIONS, *SAMPLES_OF.values())
 DAYS = "capacity_rollups_day"
 _SETTINGS = (
     "SELECT set_config('work_mem', '128MB', true), set_config('jit', 'off', true),"
+    # it would sort all samples only to find that none of them has to be looked up
+    " set_config('enable_mergejoin', 'off', true),"
     # what a crash of the store takes away it takes with its marks given back
     " set_config('synchronous_commit', 'off', true)"
 )
@@ -73,8 +75,8 @@ def forget_days(connection: Connection[Any], marks: Marks, *, everything: bool) 
     where = "start_on = ANY (%(starts)s)"
     if not everything:
         where += (
-            " AND (start_on, instance_id) IN"
-            " (SELECT * FROM unnest(%(days)s::date[], %(instances)s::integer[]))"
+            " AND ((start_on, instance_id) IN"
+            " (SELECT * FROM unnest(%(days)s::date[], %(instances)s::integer[]))) IS TRUE"
         )
     connection.execute(
         f"DELETE FROM capacity_rollups_day WHERE {where}",  # noqa: S608 - the constants above
@@ -180,8 +182,8 @@ def merge(
     connection.execute(
         "DELETE FROM capacity_rollups WHERE period = %(period)s"
         " AND start_on >= %(first)s AND start_on < %(after_last)s"
-        " AND (start_on, instance_id) IN"
-        " (SELECT * FROM unnest(%(dirty_starts)s::date[], %(dirty_instances)s::integer[]))",
+        " AND ((start_on, instance_id) IN (SELECT * FROM"
+        " unnest(%(dirty_starts)s::date[], %(dirty_instances)s::integer[]))) IS TRUE",
         wanted,
         prepare=False,
     )

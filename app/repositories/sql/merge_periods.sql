@@ -8,8 +8,8 @@ within AS (
     SELECT *, date_trunc(%(period)s, start_on::timestamp)::date AS outer_start
     FROM capacity_rollups
     WHERE period = %(inner_period)s AND start_on >= %(first)s AND start_on < %(after_last)s
-        AND (date_trunc(%(period)s, start_on::timestamp)::date, instance_id)
-            IN (SELECT start_on, instance_id FROM dirty)
+        AND ((date_trunc(%(period)s, start_on::timestamp)::date, instance_id)
+            IN (SELECT start_on, instance_id FROM dirty)) IS TRUE  -- a look-up, never a join
 )
 INSERT INTO capacity_rollups (
     start_on, instance_id, object_id, period, scope, seen, expected, estimated,

@@ -133,3 +133,4 @@ LEFT JOIN looked_up AS l
     ON l.scope = s.scope AND l.object_id = s.object_id AND l.day = s.day
 LEFT JOIN databases AS d ON s.scope = 3 AND d.id = s.owner_id
 WHERE s.seen > 0 OR e.number > 0
+ORDER BY 3, 1  -- as the primary key has them
