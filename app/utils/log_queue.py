@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 MOST_ENTRIES = 50_000
 MOST_BYTES = 32 * 1024 * 1024
-LONGEST_WAIT_SECONDS = 0.2
+LONGEST_WAIT_SECONDS = 1.0
 """How long a thread that logs may be held up when memory is full, once; see ``LogQueue.put``."""
 WORTH_SENDING = 5_000
 """So many entries are sent at once, without waiting for more."""
@@ -50,7 +50,7 @@ class LogQueue:
         """Append a record; return whether there was room.
 
         Microseconds, as a rule. Where memory is full, which means that neither the store nor the
-        disk keeps up, it waits for room 0.2 s at most; once that was in vain the next ones do not
+        disk keeps up, it waits for room 1 s at most; once that was in vain the next ones do not
         wait at all until there is room again, so that a dead disk does not slow every message.
         """
         with self._lock:

@@ -257,7 +257,7 @@ class LogShipper:
         the next one.
         """
         seen, seen_before = 0, 0
-        told = False
+        told, unsynced = False, False
         while not self._closing.is_set():
             crowded = self.queue.half_full.wait(LOOK_SECONDS)
             if self._closing.is_set():
@@ -265,20 +265,23 @@ class LogShipper:
             self.queue.half_full.clear()
             oldest = self.queue.oldest_sequence()
             late = oldest is not None and (oldest <= seen_before or self._away_since is not None)
-            if self._file is not None and (crowded or late):
-                try:
+            try:
+                if self._file is not None and (crowded or late):
                     self._spill(self._file)
-                    self._file.sync()
-                    told = False
-                except OSError as failure:
-                    if not told:
-                        logger.error(  # noqa: TRY400 - the traceback would say nothing
-                            "Log entries cannot be kept in a file; they stay in memory",
-                            module="log_centre",
-                            error=str(failure),
-                        )
-                    told = True
-                    self._closing.wait(LOOK_SECONDS)
+                    unsynced = True
+                if self._file is not None and unsynced and not crowded:
+                    self._file.sync()  # in a calm second: whoever speaks may need room meanwhile
+                    unsynced = False
+                told = False
+            except OSError as failure:
+                if not told:
+                    logger.error(  # noqa: TRY400 - the traceback would say nothing
+                        "Log entries cannot be kept in a file; they stay in memory",
+                        module="log_centre",
+                        error=str(failure),
+                    )
+                told = True
+                self._closing.wait(LOOK_SECONDS)
             if not crowded:
                 seen, seen_before = self.queue.sequence, seen
 
