@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from app.constants.capacity import RelationKind, StorageKind
 from app.constants.reading import FailureKind
@@ -340,3 +342,33 @@ def test_an_instance_that_cannot_be_read_concludes_nothing(made_up: Collected) -
     assert (row.kind, row.name, row.since) == ("instance", "made-up", since[0])
     made_up.collect([relation("1")])
     assert ask("SELECT 1 FROM unsized_objects") == []
+
+
+def test_many_relations_cost_the_store_no_more_statements_than_few(
+    made_up: Collected, tmp_path: Path
+) -> None:
+    """Counted on the wire, where everything is new and where everything changed."""
+
+    def statements_of(count: int) -> list[int]:
+        found = []
+        for size in (1, 2):
+            relations = [relation(str(n), size, name=f"{size}-{n}") for n in range(count)]
+            relations += [
+                relation(f"locked {size}-{n}", None, unsized=LOCKED) for n in range(count // 10)
+            ]
+            ledger = made_up.begin()
+            made_up.server(ledger)
+            before = made_up.read(ledger, database("orders"), relations)
+            with (tmp_path / "wire").open("w+") as wire:
+                connection().pgconn.trace(wire.fileno())
+                made_up.read(ledger, database("orders"), relations)
+                ledger.write_databases(connection(), ledger.collected_at, [before])
+                connection().pgconn.untrace()
+                wire.seek(0)
+                found.append(len(re.findall(r"\tF\t\d+\t(?:Query|Execute)\t", wire.read())))
+            db.session.commit()
+        return found
+
+    few, many = statements_of(10), statements_of(1000)
+    assert 10 < few[0] < few[1], "the very first collection has nothing to look up"
+    assert many == [few[1]] * 2
