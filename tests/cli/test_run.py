@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -170,19 +171,19 @@ def test_what_does_not_exist_is_named_with_what_to_do(
 
 
 def test_a_schedule_is_shown_changed_paused_and_put_back(whalefall: Whalefall) -> None:
-    [job] = [
-        job
-        for job in whalefall("jobs", "list", "--json").json["jobs"]
-        if job["job_id"] == "sync_accounts_daily"
-    ]
+    def listed() -> dict[str, Any]:
+        jobs = whalefall("jobs", "list", "--json").json["jobs"]
+        return {job["job_id"]: job for job in jobs}["sync_accounts_daily"]
+
+    job = listed()
     assert (job["cron"], job["paused"], job["overridden"]) == ("0 2 * * *", False, False)
     assert whalefall("jobs", "set-cron", "sync_accounts_daily", "30 3 * * *").code == 0
     assert "03:30" in whalefall("jobs", "list").out
     assert whalefall("jobs", "pause", "sync_accounts_daily").code == 0
-    assert whalefall("jobs", "list", "--json").json["jobs"][0]["next_fire_at"] is None
+    assert listed()["next_fire_at"] is None
     assert whalefall("jobs", "resume", "sync_accounts_daily").code == 0
     assert whalefall("jobs", "set-cron", "sync_accounts_daily", "--default").code == 0
-    assert whalefall("jobs", "list", "--json").json["jobs"][0]["cron"] == "0 2 * * *"
+    assert listed()["cron"] == "0 2 * * *"
     wrong = whalefall("jobs", "set-cron", "sync_accounts_daily", "61 * * * *")
     assert (wrong.code, "Traceback" in wrong.err) == (1, False)
     assert whalefall("jobs", "set-cron", "sync_accounts_daily").code == 2
