@@ -172,7 +172,7 @@ def test_what_does_not_exist_is_named_with_what_to_do(
 
 def test_a_schedule_is_shown_changed_paused_and_put_back(whalefall: Whalefall) -> None:
     def listed() -> dict[str, Any]:
-        jobs = whalefall("jobs", "list", "--json").json["jobs"]
+        jobs: list[dict[str, Any]] = whalefall("jobs", "list", "--json").json["jobs"]
         return {job["job_id"]: job for job in jobs}["sync_accounts_daily"]
 
     job = listed()
