@@ -132,10 +132,10 @@ def guess(one: Listed, last: KnownSize | None) -> Guess | None:
 def not_measured(seconds: float) -> ReadError:
     """Return why a relation has neither been measured nor estimated."""
     return ReadError(
-        FailureKind.STATEMENT_TIMEOUT,
+        FailureKind.BUDGET,
         f"the {seconds:g} s for its database were over before its turn, and PostgreSQL has no "
         "estimate of it yet; it comes first next time",
-        "Let one database take longer, or ANALYZE it.",
+        "Allow more: WHALEFALL_CAPACITY_DATABASE_SECONDS, or ANALYZE it.",
     )
 
 

@@ -64,7 +64,7 @@ def _measured(session: Session, name: str, keys: Sequence[str]) -> dict[str, Mea
     without_files = [key for key in without_files if said[key].fields[0] is None]
     said |= {one.key: one for one in ask(without_files)}  # dropped while it was being measured?
     late = ReadError(
-        FailureKind.STATEMENT_TIMEOUT,
+        FailureKind.BUDGET,
         f"the others took {budget.seconds:g} s: its turn did not come",
         "What keeps the server's disk busy? Or let a statement take longer.",
     )

@@ -96,7 +96,7 @@ def test_of_what_nobody_can_estimate_the_size_is_unknown_and_not_nothing(
     assert len(unknown) == 1  # the other one came first
     unsized = sizes[unknown.pop()].unsized
     assert unsized is not None
-    assert unsized.kind is FailureKind.STATEMENT_TIMEOUT
+    assert unsized.kind is FailureKind.BUDGET
     assert "comes first next time" in unsized.message
     assert sizes["empty"].total_bytes == 0  # nothing was ever written to it: that is known
 
