@@ -133,25 +133,21 @@ def expire_unknown(
     day: date,
     starts_at: datetime,
     ends_at: datetime,
-    *,
-    with_states: bool,
 ) -> None:
     """Treat a day of which there was nothing ever as one that has expired.
 
     Its week or month can only be merged with what comes: so each sample has to count once.
-    ``with_states``: the month's states of days are gone, so there will be none of this day.
     """
     connection.execute(
         "INSERT INTO capacity_periods (period, start_on, starts_at, ends_at, computed_at,"
         " expired_at) VALUES ('day', %s, %s, %s, clock_timestamp(), clock_timestamp())",
         (day, starts_at, ends_at),
     )
-    tables = [*capacity_rollups.TABLES, *([capacity_rollups.DAYS] if with_states else [])]
     connection.execute(
         "INSERT INTO expired_samples (table_name, start_on, whole)"
         " SELECT table_name, %s, true FROM unnest(%s::text[]) AS table_name"
         " ON CONFLICT DO NOTHING",
-        (day, tables),
+        (day, list(capacity_rollups.TABLES)),
     )
 
 

@@ -131,12 +131,7 @@ def _expire_unknown(connection: Connection[Any], days: Sequence[date], zone: Zon
     }
     lying = [day for day in days if any(start_of(p, day) in expired[p] for p in PARENTS)]
     for day in lying:
-        capacity_expiry.expire_unknown(
-            connection,
-            day,
-            *bounds(Period.DAY, day, zone),
-            with_states=start_of(Period.MONTH, day) in expired[Period.MONTH],
-        )
+        capacity_expiry.expire_unknown(connection, day, *bounds(Period.DAY, day, zone))
     return bool(lying)
 
 

@@ -19,10 +19,9 @@ from app.config import current_settings, install_settings
 from app.constants.capacity import Period, Scope
 from app.constants.partitions import POLICIES
 from app.models import db
-from app.repositories import capacity_expiry, capacity_periods
+from app.repositories import capacity_expiry, capacity_periods, partitions
 from app.repositories.capacity_rollups import SAMPLES_OF
 from app.repositories.partitions import bounds_of, ensure_partition, partition_name
-from app.services.capacity_aggregation.transactions import span
 from app.utils.periods import day_of, start_of
 
 KEY = {
@@ -258,6 +257,7 @@ class Ledger:
         capacity_expiry.expire(connection, table, name, starts_at, ends_at)
         connection.execute(f"DROP TABLE {name}")
         db.session.commit()
+        partitions._seen.clear()  # as in a process that begins: it makes the partition again
         return True
 
     def drop_days(self, day: date) -> bool:
@@ -275,8 +275,8 @@ class Ledger:
         capacity_expiry.expire_days(connection, first, after_last)
         connection.execute(f"DROP TABLE {name}")
         db.session.commit()
-        if days:  # else there is no month either, that could not be computed again
-            self.days_dropped.update(span(first, _last(after_last)))
+        partitions._seen.clear()
+        self.days_dropped.update(days)
         return True
 
     def _sealed(self, day: date) -> bool:

@@ -306,6 +306,40 @@ def test_what_comes_late_for_an_expired_day_is_added_once_and_flows_up(ledger: L
     assert ("day", late.astimezone(ledger.zone).date()) in ledger.sealed()
 
 
+def test_a_day_of_which_a_part_is_dropped_is_computed_from_what_was_kept_and_what_is_left(
+    ledger: Ledger,
+) -> None:
+    ledger.add(Scope.RELATION, 5, instance=1, database=1, first_seen_at=START)
+    relation = (Scope.RELATION, 5)
+    for hours in range(0, 96, 3):
+        ledger.collect(1, START + timedelta(hours=hours), {relation: 1000 + hours})
+    aggregate()
+    begun = datetime(2026, 3, 3, tzinfo=UTC)
+    assert ledger.drop_partition("relation_sizes", begun)  # 3 March, 08:00 to 4 March, 08:00
+    rows = ledger.connection().execute("SELECT start_on, whole FROM expired_samples")
+    assert dict(rows.fetchall()) == {date(2026, 3, 3): False, date(2026, 3, 4): False}
+    db.session.rollback()
+    for late in (begun + timedelta(hours=20, minutes=5), begun + timedelta(hours=30, minutes=5)):
+        assert late.astimezone(ledger.zone).date() == date(2026, 3, 4)
+        ledger.collect(1, late, {relation: 7})
+        aggregate()
+        assert ledger.found() == ledger.wanted()
+    assert ledger.correct(*relation, START + timedelta(hours=48), 1)  # 4 March, 12:00, is there
+    aggregate()
+    assert ledger.found() == ledger.wanted()
+    assert ledger.drop_partition("relation_sizes", begun + timedelta(days=1))
+    rows = ledger.connection().execute("SELECT start_on, whole FROM expired_samples")
+    assert (date(2026, 3, 4), False) in rows.fetchall()  # the late one lies where 3 March was
+    db.session.rollback()
+    assert ledger.drop_partition("relation_sizes", begun)
+    rows = ledger.connection().execute("SELECT start_on, whole FROM expired_samples")
+    assert (date(2026, 3, 4), True) in rows.fetchall()
+    db.session.rollback()
+    ledger.collect(1, begun + timedelta(hours=21), {relation: 9})
+    aggregate()
+    assert ledger.found() == ledger.wanted()
+
+
 def test_what_comes_late_when_even_the_states_of_days_are_gone_reaches_week_and_month(
     ledger: Ledger,
 ) -> None:

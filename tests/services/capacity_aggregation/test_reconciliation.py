@@ -18,8 +18,10 @@ from hypothesis.stateful import (
 )
 
 from app.constants.capacity import Scope
+from app.constants.partitions import POLICIES
 from app.models import db
 from app.repositories import capacity_periods
+from app.repositories.partitions import bounds_of
 from app.services.capacity.growth_service import growth_service
 from app.services.capacity_aggregation.capacity_aggregation_service import (
     capacity_aggregation_service,
@@ -207,6 +209,28 @@ class Reconciliation(RuleBasedStateMachine):
                 note(f"dropped {table} of {self._moment(day * 24)}")
         if self.clean:
             self._compare()
+
+    @rule(
+        table=st.sampled_from(TABLES),
+        day=st.integers(0, 8),
+        instance=st.integers(1, 2),
+        late=st.lists(st.integers(-30, 30), min_size=1, max_size=3),
+        size=SIZES,
+    )
+    def drop_a_part_of_a_day_and_let_samples_come_late_for_it(
+        self, table: str, day: int, instance: int, late: list[int], size: int
+    ) -> None:
+        """The end of a partition lies within a day, in every zone but UTC."""
+        self.collect_for_days(instance, 3, size)
+        self.aggregate()
+        if not self.ledger.drop_partition(table, self._moment(day * 24)):
+            return
+        end = bounds_of(POLICIES[table].step, self._moment(day * 24))[1]
+        for hours in late:
+            moment = end + timedelta(hours=hours, minutes=10)
+            things = [(Scope.INSTANCE, instance), (Scope.RELATION, instance * 10 + 1)]
+            self.ledger.collect(instance, moment, dict.fromkeys(things, size))
+            self.aggregate()
 
     @rule()
     def drop_everything_old(self) -> None:
