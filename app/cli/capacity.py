@@ -165,7 +165,7 @@ def write_top(rows: Sequence[TopRow], by: Scope, shown_zone: ZoneInfo, *, wide: 
     """Write the biggest as a table."""
     from app.cli.tables import Column
 
-    names = {
+    before = {
         Scope.INSTANCE: [Column("INSTANCE", key=True)],
         Scope.DATABASE: [Column("DATABASE", key=True), Column("INSTANCE", key=True)],
         Scope.RELATION: [
@@ -175,15 +175,21 @@ def write_top(rows: Sequence[TopRow], by: Scope, shown_zone: ZoneInfo, *, wide: 
         ],
         Scope.STORAGE: [Column("STORAGE", key=True), Column("INSTANCE", key=True)],
     }[by]
+    after = {
+        Scope.RELATION: [Column("KIND", optional=True, least=10)],
+        Scope.STORAGE: [
+            Column("OF AT MOST", right=True, optional=True, least=10),
+            Column("KIND", optional=True, least=10),
+        ],
+    }.get(by, [])
     write_table(
         [
-            *names,
+            *before,
             Column("SIZE", right=True, least=9),
             Column("FULL" if by is Scope.STORAGE else "SHARE", right=True, least=6),
             Column("HOW", least=9),
-            Column("AS OF", least=16),
-            Column("OF AT MOST", right=True, optional=True, least=10),
-            Column("KIND", optional=True, least=10),
+            Column("AS OF", least=16, optional=by is Scope.RELATION),
+            *after,
         ],
         [
             [
@@ -192,8 +198,7 @@ def write_top(rows: Sequence[TopRow], by: Scope, shown_zone: ZoneInfo, *, wide: 
                 "–" if row.share is None else f"{row.share:.1%}",
                 _how_cell(row),
                 when(row.as_of, shown_zone),
-                "–" if row.limit_bytes is None else size_text(row.limit_bytes),
-                row.kind.replace("_", " "),
+                *_rest(row, by),
             ]
             for row in rows
         ],
@@ -376,11 +381,10 @@ def _write_relations(rows: Sequence[RelationRow], shown_zone: ZoneInfo, *, wide:
 
 
 def _write_partitioning(row: PartitioningRow, shown_zone: ZoneInfo, *, wide: bool) -> None:
-    write(
-        f"{row.name}: {count(row.partition_count, 'partition')} by {row.strategy} "
-        f"({row.key_definition})",
-        wide=wide,
-    )
+    key = row.key_definition
+    if not key.lower().startswith(row.strategy):
+        key = f"{row.strategy} ({key})"
+    write(f"{row.name}: {count(row.partition_count, 'partition')} by {key}", wide=wide)
     if row.last_partition:
         until = _until(row.last_bound, row.last_bound_at, shown_zone)
         write(f"the last one is {row.last_partition}{until}", indent=4, wide=wide)
@@ -429,6 +433,13 @@ def _names(row: TopRow, by: Scope) -> list[str]:
     if by is Scope.RELATION:
         return [row.name or "", row.database or "", row.instance]
     return [(row.database if by is Scope.DATABASE else row.name) or "", row.instance]
+
+
+def _rest(row: TopRow, by: Scope) -> list[str]:
+    kind = row.kind.replace("_", " ")
+    if by is Scope.STORAGE:
+        return ["–" if row.limit_bytes is None else size_text(row.limit_bytes), kind]
+    return [kind] if by is Scope.RELATION else []
 
 
 def _size_cell(row: TopRow) -> Cell:

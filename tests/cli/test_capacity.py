@@ -87,7 +87,7 @@ def test_a_database_is_shown_with_its_split_and_how_exact_it_is(collected: Whale
     assert (standing["name"], standing["partition_count"]) == ("public.events", 2)
     said = " ".join(collected("capacity", "show", "orders", "shop").out.split())
     assert "1 unknown" in said
-    assert "public.events: 2 partitions by range" in said
+    assert "public.events: 2 partitions by RANGE (at)" in said
     assert "Unknown orders: table public.locked in shop" in said
 
 

@@ -189,7 +189,7 @@ def _largest_relations(
 ) -> list[TopRow]:
     """Return the biggest relations without looking into every database.
 
-    1. Look into the biggest databases, a few at a time.
+    1. Look into the biggest databases, a few at first, then more at a time.
     2. Stop when no relation of the next database could be bigger than the last one found: it
        cannot be bigger than its database.
     """
@@ -200,12 +200,14 @@ def _largest_relations(
     # without a size of its own nobody knows how big its relations are: those are always looked at
     waiting.sort(key=lambda row: (row.total_bytes is not None, -(row.total_bytes or 0)))
     found: list[tuple[Any, Any]] = []
+    at_once = _DATABASES_AT_ONCE
     while waiting:
         next_bytes = waiting[0].total_bytes
         full = len(found) == limit
         if full and next_bytes is not None and found[-1][0].total_bytes >= next_bytes:
             break
-        chunk, waiting = waiting[:_DATABASES_AT_ONCE], waiting[_DATABASES_AT_ONCE:]
+        chunk, waiting = waiting[:at_once], waiting[at_once:]
+        at_once *= 2
         rows = capacity_views.largest_relations(connection, [row.id for row in chunk], limit)
         found += [(row, of_database[row.database_id]) for row in rows]
         found = sorted(found, key=lambda pair: (-pair[0].total_bytes, pair[0].id))[:limit]
