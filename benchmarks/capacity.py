@@ -8,11 +8,10 @@ from __future__ import annotations
 import statistics
 from time import perf_counter
 
-import psycopg
-
 from app.repositories.remote.facts import Target
 from app.services.capacity_collection.capacity_collection_service import TASK
 from benchmarks import aggregating, fleet, populations
+from benchmarks.plain import connect
 from benchmarks.report import Bench, Figure, report
 from benchmarks.servers import target_of, target_server
 from benchmarks.syncing import add_credential, application, collect, register
@@ -105,31 +104,19 @@ def many_tables(bench: Bench) -> list[Figure]:
 
 def _timed_plain(target: Target) -> float:
     started = perf_counter()
-    with _connect(target, "postgres") as connection:
+    with connect(target, "postgres") as connection:
         connection.execute(PLAIN).fetchall()
     return perf_counter() - started
 
 
 def _plain_everywhere(target: Target) -> None:
-    with _connect(target, "postgres") as connection:
+    with connect(target, "postgres") as connection:
         names = connection.execute(
             "SELECT datname, pg_database_size(oid) FROM pg_database WHERE datallowconn"
         ).fetchall()
     for name, _ in names:
-        with _connect(target, name) as connection:
+        with connect(target, name) as connection:
             connection.execute(PLAIN).fetchall()
-
-
-def _connect(target: Target, database: str) -> psycopg.Connection:
-    return psycopg.connect(
-        host=target.host,
-        port=target.port,
-        user=target.username,
-        password=target.password,
-        dbname=database,
-        sslmode="disable",
-        gssencmode="disable",
-    )
 
 
 CASES = {

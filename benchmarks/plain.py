@@ -13,7 +13,7 @@ from app.repositories.remote.postgresql.queries import query
 
 def fetch(target: Target) -> int:
     """Connect to the server and to each of its databases, execute and fetch; return rows."""
-    with _connect(target, "postgres") as connection:
+    with connect(target, "postgres") as connection:
         parts = [*server_scope._PARTS, "parameters"]
         rows = _fetch(connection, parts)
         names = [
@@ -23,12 +23,13 @@ def fetch(target: Target) -> int:
             )
         ]
     for name in names:
-        with _connect(target, name) as connection:
+        with connect(target, name) as connection:
             rows += _fetch(connection, database_scope._PARTS)
     return rows
 
 
-def _connect(target: Target, database: str) -> psycopg.Connection:
+def connect(target: Target, database: str) -> psycopg.Connection:
+    """Log in to one database as the monitoring account."""
     return psycopg.connect(
         host=target.host,
         port=target.port,

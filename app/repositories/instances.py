@@ -44,6 +44,14 @@ def by_names(session: Session, names: Collection[str]) -> dict[str, Instance]:
     return {instance.name: instance for instance in session.scalars(query)}
 
 
+def ids_to_read(session: Session, among: Collection[int] | None = None) -> list[int]:
+    """Return the ids of the instances that take part in runs; ``among`` None: of all of them."""
+    query = select(Instance.id).where(Instance.enabled, Instance.removed_at.is_(None))
+    if among is not None:
+        query = query.where(Instance.id.in_(among))
+    return list(session.scalars(query.order_by(Instance.id)))
+
+
 def ids_ever_named(session: Session, name: str) -> list[int]:
     """Return the ids of the instances of that name, those that were removed, too."""
     return list(session.scalars(select(Instance.id).where(Instance.name == name)))

@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import select
-
 from app.config import current_settings
 from app.constants.engines import Engine
 from app.constants.reading import ScopeStatus
 from app.constants.runs import State
 from app.models import Instance, db
+from app.repositories import instances
 from app.repositories.remote import reader_for
 from app.repositories.remote.facts import ReadError, Receipt, ServerContent
 from app.services.accounts_sync.ledger import InstanceLedger
@@ -52,10 +51,7 @@ class AccountsSyncService:
             ``success_count``, ``partial_count``, ``failed_count``, ``cancelled_count``, ``run_id``.
 
         """
-        wanted = select(Instance.id).where(Instance.enabled, Instance.removed_at.is_(None))
-        if instance_ids is not None:
-            wanted = wanted.where(Instance.id.in_(instance_ids))
-        targets = list(db.session.scalars(wanted.order_by(Instance.id)))
+        targets = instances.ids_to_read(db.session, instance_ids)
         db.session.rollback()  # hold no snapshot while others work
         return task_runs_service.fan_out(TASK, targets, self.sync_one)
 

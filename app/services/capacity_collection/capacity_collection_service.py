@@ -9,13 +9,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from psycopg import Connection
-from sqlalchemy import select
 
 from app.config import current_settings
 from app.constants.engines import Engine
 from app.constants.runs import State
 from app.models import Instance, db
-from app.repositories import size_samples
+from app.repositories import instances, size_samples
 from app.repositories.remote import reader_for
 from app.repositories.remote.facts import ReadError, Receipt
 from app.repositories.remote.sizes import ServerSizes, SizeOfDatabase
@@ -63,10 +62,7 @@ class CapacityCollectionService:
             ``success_count``, ``partial_count``, ``failed_count``, ``cancelled_count``, ``run_id``.
 
         """
-        wanted = select(Instance.id).where(Instance.enabled, Instance.removed_at.is_(None))
-        if instance_ids is not None:
-            wanted = wanted.where(Instance.id.in_(instance_ids))
-        targets = list(db.session.scalars(wanted.order_by(Instance.id)))
+        targets = instances.ids_to_read(db.session, instance_ids)
         db.session.rollback()  # hold no snapshot while others work
         return task_runs_service.fan_out(TASK, targets, self.collect_one)
 
