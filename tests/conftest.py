@@ -8,6 +8,7 @@ pytest_plugins = [
     "tests.fixtures.store",
     "tests.fixtures.postgresql",
     "tests.fixtures.mysql",
+    "tests.fixtures.logs",
 ]
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -7,12 +7,11 @@ import logging
 import stat
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -24,22 +23,14 @@ from app.utils.log_records import LONGEST_BYTES, event_of, record_of
 from app.utils.log_shipping import LogShipper, StoreAway
 from app.utils.log_spill import OrphanedFile, Producer, SpillFile, orphan, spilled
 from app.utils.structlog_config import (
-    StandardErrorHandler,
     configure_logging,
     get_system_logger,
 )
 
 
 @pytest.fixture(autouse=True)
-def _logging_as_before() -> Iterator[None]:
-    root = logging.getLogger()
-    level = root.level
-    yield
-    structlog.contextvars.clear_contextvars()
-    structlog.reset_defaults()
-    root.setLevel(level)
-    for handler in [old for old in root.handlers if isinstance(old, StandardErrorHandler)]:
-        root.removeHandler(handler)
+def _logging_as_before(logging_as_before: None) -> None:
+    """Whatever is logged here leaves nothing behind."""
 
 
 # In memory ---------------------------------------------------------------------------------------

@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import psycopg
 import pytest
-import structlog
 from psycopg.rows import dict_row
 
 from app.config import Settings
 from app.services.log_centre.shipping import connect, shipping
 from app.utils.log_shipping import LogShipper
-from app.utils.structlog_config import StandardErrorHandler, configure_logging
+from app.utils.structlog_config import configure_logging
 
 Logged = Callable[..., list[dict[str, Any]]]
 Shipping = Callable[..., AbstractContextManager[LogShipper]]
 
 
 @pytest.fixture(autouse=True)
-def _logging_as_before() -> Iterator[None]:
-    root = logging.getLogger()
-    level = root.level
-    yield
-    structlog.contextvars.clear_contextvars()
-    structlog.reset_defaults()
-    root.setLevel(level)
-    for handler in [old for old in root.handlers if isinstance(old, StandardErrorHandler)]:
-        root.removeHandler(handler)
+def _logging_as_before(logging_as_before: None) -> None:
+    """Whatever is logged here leaves nothing behind."""
 
 
 @pytest.fixture
